@@ -1,0 +1,67 @@
+"""Every error that the package raises on purpose; each message says what was wrong and what is valid."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchmarkError(Exception):
+    """Base of all errors of this package."""
+
+
+class UnknownNameError(BenchmarkError, ValueError):
+    """A name that the benchmark does not know: architecture, hardware, metric, task, method, ..."""
+
+
+class UnavailableError(BenchmarkError, ValueError):
+    """A known quantity that this table does not hold for the design asked for."""
+
+
+class TableError(BenchmarkError):
+    """A table that is missing, truncated, altered or of another schema."""
+
+
+class TaskError(BenchmarkError):
+    """A task file that is malformed or does not belong to the table."""
+
+
+class SearchError(BenchmarkError, ValueError):
+    """A request to a search session that its rules do not allow."""
+
+
+class BudgetExhausted(BenchmarkError):
+    """The session's budget is spent. A searcher may let it pass: the harness catches it."""
+
+
+class LogError(BenchmarkError):
+    """A run log that is unreadable, incomplete or belongs to other data."""
+
+
+def unknown(kind: str, given: object, valid: Iterable[str], *, show: int = 6) -> UnknownNameError:
+    """An :class:`UnknownNameError` that names the nearest valid choices, or the first ``show``.
+
+    Parameters
+    ----------
+    kind : str
+        What the name stands for, for example ``"metric"``.
+    given : object
+        What was asked for; anything, since NaN and None are asked for too.
+    valid : iterable of str
+    """
+    names = [str(name) for name in valid]
+    if isinstance(given, str):
+        near = difflib.get_close_matches(given, names, n=3)
+        if near:
+            return UnknownNameError(f"unknown {kind} {given!r}; did you mean {_listed(near, 3)}?")
+    return UnknownNameError(f"unknown {kind} {_short(given)}; valid: {_listed(names, show)}")
+
+
+def _listed(names: list[str], show: int) -> str:
+    shown = ", ".join(repr(name) for name in names[:show])
+    return shown + (f", ... ({len(names)} in all)" if len(names) > show else "")
+
+
+def _short(value: object, limit: int = 120) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[:limit] + "..."
