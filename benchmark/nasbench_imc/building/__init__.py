@@ -1,0 +1,1 @@
+"""Building the tables. Not needed to use them; see the extra ``[build]``."""

@@ -1,0 +1,109 @@
+"""Writing a table: atomically, compressed, and to the same bytes each time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from nasbench_imc._version import __version__
+from nasbench_imc.files import replacing
+from nasbench_imc.tables import layout
+from nasbench_imc.tables.files import Release, file_sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One dataset of a table; ``unit``, ``direction`` and ``axes`` are empty for keys."""
+
+    path: str
+    values: np.ndarray
+    description: str
+    unit: str = ""
+    direction: str = ""
+    axes: str = ""
+
+
+def write_table(
+    out: Path,
+    datasets: Iterable[Dataset],
+    *,
+    space: str,
+    version: str,
+    sources: Mapping[str, str],
+    licences: Mapping[str, str],
+) -> Path:
+    """Write a table file; it appears whole or not at all, and holds no time stamp.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+    datasets : iterable of Dataset
+    space, version : str
+        Root attributes.
+    sources, licences : mapping of str to str
+        Where each part comes from and under which licence, stored as JSON.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        file.attrs.update(
+            schema=layout.SCHEMA,
+            space=space,
+            version=version,
+            generator=f"nasbench-imc {__version__}",
+            generator_commit=_commit(),
+            libraries=json.dumps(
+                {"numpy": np.__version__, "h5py": h5py.__version__, "hdf5": h5py.version.hdf5_version}
+            ),
+            sources=json.dumps(dict(sources)),
+            licences=json.dumps(dict(licences)),
+        )
+        for dataset in datasets:
+            made = file.create_dataset(
+                dataset.path,
+                data=dataset.values,
+                chunks=dataset.values.shape,  # columns are read whole
+                compression="gzip",
+                compression_opts=9,
+                shuffle=True,
+                fletcher32=True,
+                track_times=False,
+            )
+            for key in ("unit", "direction", "axes", "description"):
+                if getattr(dataset, key):
+                    made.attrs[key] = getattr(dataset, key)
+    return out
+
+
+def update_manifest(manifest: Path, name: str, table: Path, version: str) -> Release:
+    """Record a table's version, size and hash in the package's ``manifest.json``."""
+    entries = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
+    release = Release(table.name, version, file_sha256(table), table.stat().st_size)
+    entries[name] = asdict(release)
+    with replacing(manifest) as temporary:
+        temporary.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return release
+
+
+def _commit() -> str:
+    """Commit of the generator, marked ``+`` where the working tree differs from it."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = git(
+            "status", "--porcelain", "--", str(here.parent), ":!*manifest.json", ":!*/suites/data/*"
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+" if changed else "")

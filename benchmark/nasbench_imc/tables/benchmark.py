@@ -1,0 +1,592 @@
+"""Reading a table: one design at a time, in batches, or as a data frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import h5py
+import numpy as np
+
+from nasbench_imc import spaces
+from nasbench_imc.design import Design
+from nasbench_imc.errors import TableError, UnavailableError, UnknownNameError, unknown
+from nasbench_imc.hardware.metrics import DERIVED, Metric
+from nasbench_imc.tables import files, layout
+from nasbench_imc.tables.labels import standard_normal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Labels = Literal["score", "search"]
+Reader = Callable[[int, int], float]  # (architecture row, hardware column) -> value
+
+ACCURACY = Metric("accuracy", "%", "maximise", "accuracy of the design on its hardware at the time asked for")
+
+
+def load(name: str) -> Benchmark:
+    """Open a table: ``"nb201"`` (``"hybrid"`` is not released yet).
+
+    The file that ships with the package is read, or the one in the folder ``$NASBENCH_IMC_DATA``; its
+    SHA-256 is checked against the release. Columns are read when they are first asked for, and the file
+    is closed after each read.
+
+    Raises
+    ------
+    UnknownNameError
+        Where no table has this name.
+    TableError
+        Where the file is missing, truncated, altered or of a schema that this version cannot read.
+    """
+    return Benchmark(files.find(name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A dataset in memory: values with their axes."""
+
+    axes: tuple[str, ...]
+    values: np.ndarray
+
+
+class Measurement(Mapping[str, float]):
+    """What the table says of one design: a read-only mapping from metric to value.
+
+    ``m["energy"]`` is a float in the unit ``m.units["energy"]``. It holds the metrics that exist for
+    this design; any other raises an error that says why, never a NaN.
+    """
+
+    __slots__ = ("_column", "_row", "_view", "design")
+
+    design: Design
+
+    def __init__(self, view: _View, design: Design, row: int, column: int) -> None:
+        put = object.__setattr__
+        put(self, "_view", view)
+        put(self, "design", design)
+        put(self, "_row", row)
+        put(self, "_column", column)
+
+    def __getitem__(self, metric: str) -> float:
+        view = self._view  # type: ignore[attr-defined]
+        try:
+            read = view.readers[metric]
+        except (KeyError, TypeError):
+            read = view.reader(metric)
+        return read(self._row, self._column)  # type: ignore[attr-defined]
+
+    def __iter__(self) -> Iterator[str]:
+        view: _View = self._view  # type: ignore[attr-defined]
+        return view.benchmark._available(self._column)  # type: ignore[attr-defined]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a Measurement is read-only")
+
+    def __repr__(self) -> str:
+        return f"Measurement({self.design}, at={self.at!r})"
+
+    @property
+    def at(self) -> str:
+        """Time since programming."""
+        view: _View = self._view  # type: ignore[attr-defined]
+        return view.at
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Metric name -> unit; ``"1"`` where a metric has none."""
+        view: _View = self._view  # type: ignore[attr-defined]
+        return view.benchmark.units
+
+
+class _View:
+    """The readers of single values for one time and one kind of label; each is made when first asked for."""
+
+    __slots__ = ("at", "benchmark", "labels", "readers", "seed")
+
+    def __init__(self, benchmark: Benchmark, at: str, labels: Labels, seed: int | None) -> None:
+        self.benchmark, self.at, self.labels, self.seed = benchmark, at, labels, seed
+        self.readers: dict[str, Reader] = {}
+
+    def reader(self, metric: str) -> Reader:
+        bench = self.benchmark
+        bench._check_metric(metric)
+        if metric == "accuracy":
+            made = self._accuracy_reader()
+        elif metric in DERIVED:
+            inputs = [self.readers.get(name) or self.reader(name) for name in DERIVED[metric].inputs]
+            function = DERIVED[metric].function
+
+            def made(row: int, column: int) -> float:
+                return float(function(*(read(row, column) for read in inputs)))
+        else:
+            made = self._stored_reader(bench._column(metric))
+        self.readers[metric] = made
+        return made
+
+    def _stored_reader(self, column: _Column) -> Reader:
+        item, class_of = column.values.ravel().item, self.benchmark._class_list
+        if column.axes == ("class", "hardware"):
+            width = column.values.shape[1]
+            return lambda row, hardware: item(class_of[row] * width + hardware)
+        if column.axes == ("class",):
+            return lambda row, hardware: item(class_of[row])
+        return lambda row, hardware: item(row)
+
+    def _accuracy_reader(self) -> Reader:
+        bench = self.benchmark
+        labels = bench._labels(self.at, self.labels, self.seed)
+        item, width = labels.ravel().item, labels.shape[1]
+        class_of, kind_of = bench._class_list, bench._accuracy_class.tolist()
+
+        def read(row: int, hardware: int) -> float:
+            kind = kind_of[hardware]
+            if kind < 0:
+                raise bench._no_accuracy([bench.hardware_ids[hardware]])
+            return item(class_of[row] * width + kind)
+
+        return read
+
+
+class Benchmark:
+    """A table in memory. Made by :func:`nasbench_imc.load`.
+
+    Attributes
+    ----------
+    name, version, sha256 : str
+        Which table it is.
+    official : bool
+        Whether the file is the released one.
+    space : Space
+        The search space whose architectures the table holds.
+    hardware_ids : tuple of str
+        Ids of the IMC configurations.
+    """
+
+    def __init__(self, source: files.TableFile) -> None:
+        self._path: Path = source.path
+        self._stamp = _stamp(source.path)
+        self.sha256, self.official = source.sha256, source.official
+        with self._open() as file:
+            self.attributes: Mapping[str, Any] = MappingProxyType(_root_attributes(file, self._path))
+            self.name, self.version = str(self.attributes["space"]), str(self.attributes["version"])
+            codes = [code.decode("ascii") for code in file["architectures"][:].tolist()]
+            self._class_of: np.ndarray = file["class_of"][:]
+            self._representatives: np.ndarray = file["representatives"][:]
+            self.times = tuple(time.decode("ascii") for time in file["times"][:].tolist())
+            self.hardware_ids = tuple(id_.decode("ascii") for id_ in file["hardware/id"][:].tolist())
+            self._accuracy_class: np.ndarray = file["hardware/accuracy_class_index"][:]
+            hardware_times = [text.decode("ascii").split() for text in file["hardware/times"][:].tolist()]
+            self._stored = {name: f"cost/{name}" for name in file["cost"]}
+            self._stored |= {name: f"published/{name}" for name in file["published"]}
+        self.space = spaces.get(self.name)
+        self._codes = tuple(codes)
+        self._row = {code: row for row, code in enumerate(codes)}
+        self._class_list: list[int] = self._class_of.tolist()
+        self._hardware_column = {id_: column for column, id_ in enumerate(self.hardware_ids)}
+        self._hardware_times = [frozenset(times) for times in hardware_times]
+        self._columns: dict[str, _Column] = {}
+        self._views: dict[tuple[str, str, int | None], _View] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"<Benchmark {self.name} {self.version}: {len(self._codes):,} architectures, "
+            f"{len(self.hardware_ids)} hardware configurations>"
+        )
+
+    # ---- what there is ------------------------------------------------------------------------------
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Codes in the table's order."""
+        return self._codes
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Every metric that a query may name, with unit, direction and description."""
+        with self._open() as file:
+            stored = {name: _metric(name, file[path]) for name, path in self._stored.items()}
+        derived = {name: rule.metric for name, rule in DERIVED.items()}
+        return MappingProxyType({"accuracy": ACCURACY, **stored, **derived})
+
+    @cached_property
+    def units(self) -> Mapping[str, str]:
+        """Metric name -> unit."""
+        return MappingProxyType({name: metric.unit for name, metric in self.metrics.items()})
+
+    @cached_property
+    def hardware(self) -> pd.DataFrame:
+        """One row an IMC configuration, indexed by its id; columns are the fields of its record."""
+        import pandas as pd
+
+        with self._open() as file:
+            columns = {name: dataset[:] for name, dataset in file["hardware"].items()}
+        frame = pd.DataFrame(
+            {name: (v.astype(str) if v.dtype.kind == "S" else v) for name, v in columns.items()}
+        )
+        return frame.drop(columns="accuracy_class_index").set_index("id")
+
+    def canonical(self, arch: str) -> str:
+        """The code that stands for all cells functionally identical to ``arch``: its canonical id.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the code is malformed or not in the table.
+        """
+        return self._codes[self._representatives[self._class_of[self._rows([arch])[0]]]]
+
+    def accuracy_hardware(self) -> list[str]:
+        """Ids of the configurations for which the table has :data:`accuracy <ACCURACY>`."""
+        return [self.hardware_ids[column] for column in np.flatnonzero(self._accuracy_class >= 0)]
+
+    @property
+    def distinct_networks(self) -> int:
+        """How many of the architectures are different networks."""
+        return len(self._representatives)
+
+    def label_noise(self, hardware: str, at: str = "1d") -> float:
+        """Standard deviation of the search labels' noise on one configuration [% accuracy].
+
+        Raises
+        ------
+        UnknownNameError, UnavailableError
+            Unknown hardware or time, or hardware for which the table has no accuracy.
+        """
+        column = int(self._hardware_columns([hardware])[0])
+        self._view(at, "search", None)
+        if self._accuracy_class[column] < 0:
+            raise self._no_accuracy([hardware])
+        return float(self._noise_sd[self._accuracy_class[column], self.times.index(at)])
+
+    # ---- queries ------------------------------------------------------------------------------------
+
+    def query(
+        self, design: Design, at: str = "1d", *, labels: Labels = "score", seed: int | None = None
+    ) -> Measurement:
+        """What the table says of a design.
+
+        Parameters
+        ----------
+        design : Design
+        at : {"t0", "60s", "1h", "1d", "30d"}
+            Time since programming; configurations that do not drift take any.
+        labels : {"score", "search"}
+            Which accuracy: the one that is scored, or the one that a search sees.
+        seed : int, optional
+            Label seed of search labels. Without one they are the mean over seeds; on ``nb201`` their
+            noise is synthetic with mean zero, so that mean is the score label.
+
+        Raises
+        ------
+        UnknownNameError
+            Unknown architecture, hardware, time or kind of label.
+        UnavailableError
+            A time or compression that the table does not have for this design. An accuracy that it
+            does not have raises when that metric is read.
+        """
+        try:
+            row = self._row[design.arch]
+            column = self._hardware_column[design.hardware]
+            view = self._views[at, labels, seed]
+            known = at in self._hardware_times[column] and design.weight_bits == 8 and design.sparsity == 0
+        except (KeyError, TypeError, AttributeError):
+            known = False
+        if not known:
+            row, column, view = self._locate(design, at, labels, seed)
+        return Measurement(view, design, row, column)
+
+    def array(
+        self,
+        metrics: str | Sequence[str],
+        archs: Iterable[str] | None = None,
+        hardware: str | Iterable[str] | None = None,
+        *,
+        at: str = "1d",
+        labels: Labels = "score",
+        seed: int | None = None,
+    ) -> np.ndarray:
+        """Values of many designs at once.
+
+        Parameters
+        ----------
+        metrics : str or sequence of str
+        archs : iterable of str, optional
+            Architecture codes; all of them, in the table's order, by default.
+        hardware : str or iterable of str, optional
+            Hardware ids; all by default.
+        at, labels, seed
+            As in :meth:`query`.
+
+        Returns
+        -------
+        numpy.ndarray, float32
+            Axes: architecture, hardware, metric. The hardware axis is missing where ``hardware`` is one
+            id or no metric depends on hardware; the metric axis where ``metrics`` is one name.
+
+        Raises
+        ------
+        UnknownNameError, UnavailableError
+            As in :meth:`query`; asked for an accuracy on hardware for which the table has none, the
+            message lists the ids that have one.
+        """
+        names = [metrics] if isinstance(metrics, str) else list(metrics)
+        for name in names:
+            self._check_metric(name)
+        rows = None if archs is None else self._rows(archs)
+        single = isinstance(hardware, str)
+        ids = None if hardware is None else [hardware] if isinstance(hardware, str) else list(hardware)
+        columns = None if ids is None else self._hardware_columns(ids)
+        self._view(at, labels, seed)  # checks them
+        self._check_times(range(len(self.hardware_ids)) if columns is None else columns, at, names)
+        parts = [self._values(name, rows, columns, at, labels, seed) for name in names]
+        if any(part.ndim == 2 for part in parts):
+            width = max(part.shape[1] for part in parts if part.ndim == 2)
+            parts = [
+                part if part.ndim == 2 else np.broadcast_to(part[:, None], (len(part), width))
+                for part in parts
+            ]
+            if single:
+                parts = [part[:, 0] for part in parts]
+        return parts[0] if isinstance(metrics, str) else np.stack(parts, axis=-1)
+
+    def table(
+        self,
+        metrics: str | Sequence[str],
+        hardware: str | None = None,
+        *,
+        at: str = "1d",
+        labels: Labels = "score",
+        seed: int | None = None,
+        weight_bits: int = 8,
+        sparsity: float = 0.0,
+    ) -> pd.DataFrame:
+        """A data frame over architectures, for analysis.
+
+        Parameters
+        ----------
+        metrics : str or sequence of str
+        hardware : str, optional
+            One hardware id; may be left out where no metric depends on hardware.
+        at, labels, seed
+            As in :meth:`query`.
+        weight_bits, sparsity
+            As in :class:`~nasbench_imc.Design`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by architecture code, one float32 column a metric.
+
+        Raises
+        ------
+        UnknownNameError, UnavailableError
+            As in :meth:`query`.
+        """
+        import pandas as pd
+
+        names = [metrics] if isinstance(metrics, str) else list(metrics)
+        if hardware is None:
+            needy = [name for name in names if self._needs_hardware(name)]
+            if needy:
+                raise UnavailableError(
+                    f"metrics {needy} depend on hardware: name one id, "
+                    f"hardware={self.hardware_ids[0]!r} for example"
+                )
+        self._check_compression(weight_bits, sparsity)
+        values = self.array(names, hardware=hardware, at=at, labels=labels, seed=seed)
+        return pd.DataFrame(values, index=pd.Index(self._codes, name="arch"), columns=names)
+
+    # ---- checks, each with its message --------------------------------------------------------------
+
+    def _locate(self, design: Design, at: str, labels: str, seed: int | None) -> tuple[int, int, _View]:
+        if not isinstance(design, Design):
+            raise UnknownNameError(f"expected a Design, not {type(design).__name__}: {design!r:.120}")
+        row = self._rows([design.arch])[0]
+        column = self._hardware_columns([design.hardware])[0]
+        self._check_compression(design.weight_bits, design.sparsity)
+        view = self._view(at, labels, seed)
+        self._check_times([column], at, ["accuracy"])
+        return int(row), int(column), view
+
+    def _rows(self, archs: Iterable[str]) -> np.ndarray:
+        if isinstance(archs, str):
+            raise UnknownNameError("archs must be a sequence of codes, not one string")
+        archs = list(archs)
+        try:
+            return np.fromiter(map(self._row.__getitem__, archs), dtype=np.int64, count=len(archs))
+        except (KeyError, TypeError):
+            for arch in archs:
+                if not isinstance(arch, str) or arch not in self._row:
+                    self.space.values(arch)  # says what is malformed
+                    raise unknown("architecture", arch, self._codes) from None
+            raise
+
+    def _hardware_columns(self, ids: Sequence[str]) -> np.ndarray:
+        for id_ in ids:
+            if not isinstance(id_, str) or id_ not in self._hardware_column:
+                raise unknown("hardware", id_, self.hardware_ids)
+        return np.array([self._hardware_column[id_] for id_ in ids], dtype=np.int64)
+
+    def _check_metric(self, name: str) -> None:
+        if not isinstance(name, str) or (
+            name != "accuracy" and name not in self._stored and name not in DERIVED
+        ):
+            raise unknown("metric", name, ["accuracy", *self._stored, *DERIVED])
+
+    def _check_compression(self, weight_bits: int, sparsity: float) -> None:
+        if weight_bits != 8 or sparsity != 0:
+            raise UnavailableError(
+                f"table {self.name!r} has no weight_bits={weight_bits!r}, sparsity={sparsity!r}; "
+                "it has weight_bits=8, sparsity=0.0"
+            )
+
+    def _check_times(self, columns: Iterable[int], at: str, names: Sequence[str]) -> None:
+        if "accuracy" not in names:
+            return
+        for column in columns:
+            times = self._hardware_times[column]
+            if at not in times:
+                valid = [time for time in layout.TIMES if time in times]
+                raise UnavailableError(f"{self.hardware_ids[column]} has no data at {at!r}; it has {valid}")
+
+    def _no_accuracy(self, ids: Sequence[str]) -> UnavailableError:
+        published = [name for name in self._stored if name.startswith("accuracy_")]
+        return UnavailableError(
+            f"table {self.name!r} has no 'accuracy' on {', '.join(ids[:3])}"
+            f"{', ...' if len(ids) > 3 else ''}; "
+            f"it has one on {self.accuracy_hardware()}, and the columns {published} for any hardware"
+        )
+
+    # ---- reading ------------------------------------------------------------------------------------
+
+    def _open(self) -> h5py.File:
+        if _stamp(self._path) != self._stamp:
+            raise TableError(f"{self._path} has changed since it was loaded; load the table again")
+        try:
+            return h5py.File(self._path, "r")
+        except OSError as error:
+            raise TableError(f"{self._path} is not a readable HDF5 file ({error})") from error
+
+    def _column(self, name: str) -> _Column:
+        if name not in self._columns:
+            path = self._stored[name]
+            with self._open() as file:
+                dataset = file[path]
+                axes = tuple(str(dataset.attrs["axes"]).split())
+                self._columns[name] = _Column(axes, _read(dataset, self._path))
+        return self._columns[name]
+
+    @cached_property
+    def _score(self) -> np.ndarray:
+        with self._open() as file:
+            return _read(file["score/accuracy"], self._path)
+
+    @cached_property
+    def _noise_sd(self) -> np.ndarray:
+        """Standard deviation of the search labels' noise [% accuracy], (accuracy class, time)."""
+        with self._open() as file:
+            return _read(file["search/noise_sd"], self._path)
+
+    def _view(self, at: str, labels: str, seed: int | None) -> _View:
+        if at not in self.times:
+            raise unknown("time", at, self.times)
+        if labels not in ("score", "search"):
+            raise unknown("kind of label", labels, ("score", "search"))
+        if seed is not None:
+            if labels == "score":
+                raise UnavailableError("score labels have no seed; labels='search' takes one")
+            if not isinstance(seed, (int, np.integer)) or seed < 0:
+                raise UnavailableError(f"a label seed is an integer of at least 0, not {seed!r}")
+        key = (at, labels, seed)
+        if key not in self._views:
+            self._views[key] = _View(self, at, labels, seed)  # type: ignore[arg-type]
+        return self._views[key]
+
+    def _labels(self, at: str, labels: str, seed: int | None) -> np.ndarray:
+        """Accuracy [%] of every canonical class, (class, accuracy class), float32."""
+        time = self.times.index(at)
+        score = self._score[:, :, time]
+        if labels == "score" or seed is None:
+            return score
+        noise = standard_normal(int(seed), len(score))
+        return (score + self._noise_sd[:, time] * noise[:, None]).astype(np.float32)
+
+    def _needs_hardware(self, name: str) -> bool:
+        self._check_metric(name)
+        if name in DERIVED:
+            return any(self._needs_hardware(part) for part in DERIVED[name].inputs)
+        return name == "accuracy" or "hardware" in self._column(name).axes
+
+    def _values(
+        self,
+        name: str,
+        rows: np.ndarray | None,
+        columns: np.ndarray | None,
+        at: str,
+        labels: str,
+        seed: int | None,
+    ) -> np.ndarray:
+        """Values of one metric: (architectures,) or (architectures, hardware), float32."""
+        classes = self._class_of if rows is None else self._class_of[rows]
+        if name == "accuracy":
+            kinds = self._accuracy_class if columns is None else self._accuracy_class[columns]
+            if (kinds < 0).any():
+                asked = self.hardware_ids if columns is None else [self.hardware_ids[c] for c in columns]
+                raise self._no_accuracy([id_ for id_, kind in zip(asked, kinds, strict=True) if kind < 0])
+            return self._labels(at, labels, seed)[classes[:, None], kinds[None, :]]
+        if name in DERIVED:
+            parts = [self._values(part, rows, columns, at, labels, seed) for part in DERIVED[name].inputs]
+            parts = [part[:, None] if part.ndim == 1 else part for part in parts]
+            return DERIVED[name].function(*parts).astype(np.float32)
+        column = self._column(name)
+        if column.axes == ("architecture",):
+            return column.values.copy() if rows is None else column.values[rows]
+        if column.axes == ("class",):
+            return column.values[classes]
+        values = column.values if columns is None else column.values[:, columns]
+        return np.take(values, classes, axis=0)
+
+    def _available(self, column: int) -> Iterator[str]:
+        has_accuracy = self._accuracy_class[column] >= 0
+        return (name for name in self.metrics if name != "accuracy" or has_accuracy)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _root_attributes(file: h5py.File, path: Path) -> dict[str, Any]:
+    attributes = dict(file.attrs)
+    missing = [name for name in layout.ROOT_ATTRIBUTES if name not in attributes]
+    if missing:
+        raise TableError(f"{path} is not a table of this benchmark: it lacks the attributes {missing}")
+    if int(attributes["schema"]) != layout.SCHEMA:
+        raise TableError(
+            f"{path} has schema {attributes['schema']}, this version reads schema {layout.SCHEMA}; "
+            "install the version of nasbench-imc that the table was made for"
+        )
+    return {
+        name: json.loads(value) if isinstance(value, str) and value[:1] in "[{" else value
+        for name, value in attributes.items()
+    }
+
+
+def _metric(name: str, dataset: h5py.Dataset) -> Metric:
+    unit, direction, description = (str(dataset.attrs[key]) for key in ("unit", "direction", "description"))
+    return Metric(name, unit, direction, description)  # type: ignore[arg-type]
+
+
+def _read(dataset: h5py.Dataset, path: Path) -> np.ndarray:
+    try:
+        return dataset[:]
+    except OSError as error:  # the Fletcher-32 checksum of a chunk
+        raise TableError(f"{path}: {dataset.name} is damaged ({error})") from error
