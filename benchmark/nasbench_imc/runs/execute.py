@@ -1,0 +1,99 @@
+"""One run: a searcher, a task, a seed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import traceback
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import numpy as np
+
+from nasbench_imc.errors import BudgetExhausted
+from nasbench_imc.runs.log import RunLog
+from nasbench_imc.runs.methods import Searcher
+from nasbench_imc.suites import Task
+
+MAX_ERROR_TEXT = 4_000
+
+
+class _RunTimeout(BaseException):
+    """Not an Exception, so that a searcher's ``except Exception`` does not keep it."""
+
+
+def searcher_rng(task: Task, seed: int) -> np.random.Generator:
+    """The generator that a searcher gets: it depends on the task's name and the seed alone."""
+    return np.random.default_rng([seed, zlib.crc32(task.name.encode("utf-8"))])
+
+
+def execute(searcher: Searcher, name: str, task: Task, seed: int, timeout: float) -> RunLog:
+    """Run a searcher and keep what it did, however it ends.
+
+    Parameters
+    ----------
+    searcher : callable
+        ``searcher(session, rng)``.
+    name : str
+        The method's name in the log.
+    task : Task
+    seed : int
+        Label seed, and seed of the searcher's generator.
+    timeout : float
+        Longest time that it may take [s]; checked between Python instructions, in the main thread.
+
+    Returns
+    -------
+    RunLog
+    """
+    bench = task.load_table()
+    error = ""
+    with task.session(seed) as session:
+        start = time.perf_counter()
+        try:
+            with _stopped_after(timeout):
+                searcher(session, searcher_rng(task, seed))
+            end = "finished"
+        except BudgetExhausted:
+            end = "budget"
+        except _RunTimeout:
+            end, error = "timeout", f"stopped after {timeout:g} s"
+        except Exception:
+            end, error = "failed", traceback.format_exc(limit=-8)[-MAX_ERROR_TEXT:]
+        seconds = time.perf_counter() - start
+    return RunLog(
+        method=name,
+        task=task.name,
+        seed=seed,
+        table=bench.version,
+        table_sha256=bench.sha256,
+        official=bench.official,
+        events=tuple(session.events()),
+        end=end,
+        error=error,
+        charged=session.charged,
+        proposals=session.proposals,
+        seconds=round(seconds, 6),
+    )
+
+
+@contextmanager
+def _stopped_after(seconds: float) -> Iterator[None]:
+    """Raise :class:`_RunTimeout` in the block after a time, and again each second that it is ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread alone; the harness stops such a run from outside
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise _RunTimeout
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

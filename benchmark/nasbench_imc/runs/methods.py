@@ -1,0 +1,96 @@
+"""Finding searchers: by name among the installed ones, by module, or by file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nasbench_imc.errors import UnknownNameError, unknown
+
+if TYPE_CHECKING:
+    from nasbench_imc.suites import Session
+
+GROUP = "nasbench_imc.searchers"
+
+Searcher = Callable[["Session", np.random.Generator], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A searcher under the name that its logs bear.
+
+    Attributes
+    ----------
+    name : str
+    source : str
+        What finds it again in another process: ``module:function`` or ``file.py:function``.
+    """
+
+    name: str
+    source: str
+
+    def load(self) -> Searcher:
+        """Import the searcher.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the module, the file or the function is not there, or is not callable.
+        """
+        place, _, attribute = self.source.rpartition(":")
+        if place.endswith(".py"):
+            path = Path(place)
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            if not path.is_file() or spec is None or spec.loader is None:
+                raise UnknownNameError(f"method {self.name!r}: there is no file {place}")
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            try:
+                module = importlib.import_module(place)
+            except ModuleNotFoundError as error:
+                raise UnknownNameError(
+                    f"method {self.name!r} needs the module {error.name!r}, which is not installed; "
+                    'the reference searchers come with pip install "nasbench-imc[search]"'
+                ) from error
+        searcher = getattr(module, attribute, None)
+        if not callable(searcher):
+            raise UnknownNameError(f"method {self.name!r}: {place} has no function {attribute!r}")
+        return searcher
+
+
+def methods() -> Mapping[str, Method]:
+    """The installed searchers by name: entry points of the group ``nasbench_imc.searchers``."""
+    found = metadata.entry_points(group=GROUP)
+    return {point.name: Method(point.name, point.value) for point in sorted(found, key=lambda p: p.name)}
+
+
+def find_method(text: str) -> Method:
+    """The method that a text names: an installed one, ``module:function`` or ``file.py:function``.
+
+    One that is not installed is called after its module or file.
+
+    Raises
+    ------
+    UnknownNameError
+        Where it names none.
+    """
+    if text in methods():
+        return methods()[text]
+    place, separator, attribute = text.rpartition(":")
+    if not separator or not attribute.isidentifier():
+        names = [*methods(), "module:function", "file.py:function"]
+        raise unknown("method", text, names, show=len(names))
+    if place.endswith(".py"):
+        place = str(Path(place).resolve())
+    name = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+    method = Method(name, f"{place}:{attribute}")
+    method.load()
+    return method

@@ -1,0 +1,87 @@
+"""What random search is expected to reach: the yardstick of every score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nasbench_imc.scoring import front
+
+
+def expected_best(search: np.ndarray, score: np.ndarray, draws: Sequence[int]) -> np.ndarray:
+    """Expected score label of the best of ``n`` designs drawn without replacement, in closed form.
+
+    With designs sorted by search label, the best of the draw is worse than the first k exactly where
+    none of these is drawn, which has the probability C(N - k, n) / C(N, n). Designs with one search
+    label share their chance evenly.
+
+    Parameters
+    ----------
+    search, score : numpy.ndarray, shape (N,)
+        Labels of the designs that may be drawn, the larger the better.
+    draws : sequence of int
+        Numbers of draws n, from 1 to N.
+
+    Returns
+    -------
+    numpy.ndarray, shape (len(draws),), float64
+
+    Raises
+    ------
+    ValueError
+        Where a number of draws is out of range.
+    """
+    total = len(search)
+    if not all(1 <= n <= total for n in draws):
+        raise ValueError(f"draws must lie between 1 and {total}, not {list(draws)}")
+    _, group = np.unique(-np.asarray(search, dtype=float), return_inverse=True)  # 0: the best label
+    size = np.bincount(group)
+    mean = np.bincount(group, weights=score) / size
+    end = np.cumsum(size)  # designs in this group and all better ones
+    return np.array([float(-np.diff(_none_drawn(total, n)[np.r_[0, end]]) @ mean) for n in draws])
+
+
+def _none_drawn(total: int, n: int) -> np.ndarray:
+    """Chance that none of the first k of ``total`` is among ``n`` drawn, for k = 0 .. total."""
+    k = np.arange(total)
+    with np.errstate(divide="ignore"):
+        steps = np.log(np.maximum(total - n - k, 0)) - np.log(total - k)
+    return np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
+
+
+def simulate_fronts(
+    search: np.ndarray,
+    score: np.ndarray,
+    scored: np.ndarray,
+    draws: Sequence[int],
+    size: int,
+    rng: np.random.Generator,
+    runs: int,
+) -> np.ndarray:
+    """Hypervolume that random search recommends, simulated.
+
+    Parameters
+    ----------
+    search, score : numpy.ndarray, shape (N, m)
+        Normalised objectives of the designs by search and by score labels.
+    scored : numpy.ndarray, shape (N,), bool
+        Which designs count when scored.
+    draws : sequence of int
+        Numbers of draws, rising.
+    size : int
+        Most designs that a recommendation names.
+    rng : numpy.random.Generator
+    runs : int
+
+    Returns
+    -------
+    numpy.ndarray, shape (runs, len(draws)), float64
+    """
+    volumes = np.empty((runs, len(draws)))
+    for run in range(runs):
+        drawn = rng.choice(len(search), size=draws[-1], replace=False)
+        for k, n in enumerate(draws):
+            chosen = drawn[:n][front.best_subset(search[drawn[:n]], size)]
+            volumes[run, k] = front.hypervolume(score[chosen[scored[chosen]]])
+    return volumes

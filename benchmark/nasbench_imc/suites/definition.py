@@ -1,0 +1,272 @@
+"""Tasks: small data files that say what is searched, what is charged and what is scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from nasbench_imc import spaces
+from nasbench_imc.errors import TaskError, unknown
+from nasbench_imc.suites.domain import Domain
+
+if TYPE_CHECKING:
+    from nasbench_imc.suites.session import Session
+    from nasbench_imc.tables import Benchmark
+
+SUITES = ("dev", "test")
+TRACKS = {
+    "S": "accuracy on one hardware",
+    "C": "accuracy under limits on costs",
+    "M": "accuracy against costs",
+}
+
+#: Proposals (queries, repeated ones included, and looks at costs) that a session admits, in budgets.
+PROPOSALS_PER_BUDGET = 20
+
+#: Most designs that a recommendation for several objectives may name.
+MAX_FRONT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What scoring needs of the whole table, computed once and frozen with the task.
+
+    Accuracies are score labels [%]. Regret is in points of accuracy on tracks S and C, in normalised
+    hypervolume on M.
+
+    Attributes
+    ----------
+    best : float
+        Highest accuracy of a feasible design.
+    worst : float
+        Lowest accuracy of a feasible design: what an infeasible recommendation scores.
+    ideal, nadir : mapping of str to float
+        Metric -> its best and worst value on the true Pareto front; empty but on M.
+    best_hypervolume : float
+        Hypervolume of the true Pareto front; 0 but on M.
+    noise_floor : float
+        What the labels cannot tell apart: the standard deviation, over label seeds, of what the true
+        best (on M the true front) scores by its search labels.
+    reachable_regret : float
+        Mean regret of choosing by search labels with every design queried.
+    random_regret : tuple of float
+        Expected regret of random search at each checkpoint, mean over the label seeds.
+    random_regret_error : tuple of float
+        Standard error of the above: 0 where it is in closed form.
+    """
+
+    best: float
+    worst: float
+    ideal: Mapping[str, float]
+    nadir: Mapping[str, float]
+    best_hypervolume: float
+    noise_floor: float
+    reachable_regret: float
+    random_regret: tuple[float, ...]
+    random_regret_error: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One problem of the benchmark.
+
+    Attributes
+    ----------
+    name : str
+        For example ``"nb201/pcm-1d/M-energy"``.
+    track : {"S", "C", "M"}
+    suite : {"dev", "test"}
+        ``dev`` to tune a method on, ``test`` to publish.
+    table, table_version, table_sha256 : str
+        The table that answers.
+    hardware : tuple of str
+        Ids of the configurations that a design may take.
+    at : str
+        Time since programming.
+    objectives : tuple of str
+        Metrics to optimise, each in the direction that its table states.
+    limits : mapping of str to float
+        Metric -> its largest admissible value, in the metric's unit.
+    budget : int
+        Queries that a session may charge.
+    checkpoints : tuple of int
+        Budgets at which a run is scored.
+    label_seeds : int
+        Seeds 0 .. label_seeds - 1 are those over which references are averaged.
+    frozen : Frozen
+    """
+
+    name: str
+    track: str
+    suite: str
+    table: str
+    table_version: str
+    table_sha256: str
+    hardware: tuple[str, ...]
+    at: str
+    objectives: tuple[str, ...]
+    limits: Mapping[str, float]
+    budget: int
+    checkpoints: tuple[int, ...]
+    label_seeds: int
+    frozen: Frozen = field(repr=False)
+
+    def __hash__(self) -> int:  # a mapping among the fields has no hash
+        return hash((self.name, self.table_sha256))
+
+    @cached_property
+    def domain(self) -> Domain:
+        """The designs that the task admits."""
+        return Domain(spaces.get(self.table), self.hardware)
+
+    @property
+    def max_proposals(self) -> int:
+        """Proposals that a session admits, charged or not."""
+        return PROPOSALS_PER_BUDGET * self.budget
+
+    @property
+    def max_recommended(self) -> int:
+        """Most designs that a recommendation may name."""
+        return MAX_FRONT if self.track == "M" else 1
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What a run log records of a query: accuracy, the objectives and the limited metrics."""
+        return tuple(dict.fromkeys(("accuracy", *self.objectives, *self.limits)))
+
+    def session(self, seed: int, bench: Benchmark | None = None) -> Session:
+        """A search session, to be used in a ``with`` block.
+
+        Parameters
+        ----------
+        seed : int
+            Label seed: which noise the search labels carry.
+        bench : Benchmark, optional
+            The task's table, where it is loaded already.
+
+        Raises
+        ------
+        TaskError
+            Where ``bench`` is another table, or another version, than the task was frozen with.
+        """
+        from nasbench_imc.suites.session import Session
+
+        return Session(self, self.load_table() if bench is None else bench, seed)
+
+    def load_table(self) -> Benchmark:
+        """The task's table; see :func:`nasbench_imc.load`."""
+        return _load(self.table)
+
+    def check_table(self, bench: Benchmark) -> None:
+        """Raise TaskError where ``bench`` is not the table of the task.
+
+        A table that is not official (see ``NASBENCH_IMC_DATA``) passes; its logs say so.
+        """
+        if bench.name != self.table or (bench.official and bench.sha256 != self.table_sha256):
+            raise TaskError(
+                f"task {self.name!r} belongs to table {self.table!r} {self.table_version} "
+                f"(SHA-256 {self.table_sha256[:12]}...), not to {bench.name!r} {bench.version} "
+                f"({bench.sha256[:12]}...)"
+            )
+
+    def to_json(self) -> str:
+        """The task file."""
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        data["limits"] = dict(self.limits)
+        data["frozen"] = {
+            name: dict(value) if isinstance(value, Mapping) else value
+            for name, value in ((n, getattr(self.frozen, n)) for n in Frozen.__dataclass_fields__)
+        }
+        return json.dumps(data, indent=2) + "\n"
+
+    @staticmethod
+    def from_json(text: str, origin: str) -> Task:
+        """Read a task file.
+
+        Raises
+        ------
+        TaskError
+            Where it is malformed; the message names ``origin``.
+        """
+        try:
+            data = json.loads(text)
+            frozen = data.pop("frozen")
+            made = Task(
+                **{name: _immutable(value) for name, value in data.items()},
+                frozen=Frozen(**{name: _immutable(value) for name, value in frozen.items()}),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise TaskError(f"{origin} is not a task file: {error}") from error
+        if made.track not in TRACKS or made.suite not in SUITES:
+            raise TaskError(
+                f"{origin}: track {made.track!r} must be one of {list(TRACKS)}, "
+                f"suite {made.suite!r} one of {list(SUITES)}"
+            )
+        if len(made.frozen.random_regret) != len(made.checkpoints) or made.checkpoints[-1] != made.budget:
+            raise TaskError(f"{origin}: checkpoints must end at the budget, each with a random regret")
+        return made
+
+
+@cache
+def _load(table: str) -> Benchmark:
+    """One copy of a table a process, since sessions are many and tables do not change."""
+    from nasbench_imc.tables import load
+
+    return load(table)
+
+
+@cache
+def _all_tasks() -> Mapping[str, Task]:
+    folder = resources.files("nasbench_imc.suites").joinpath("data")
+    found = [
+        Task.from_json(entry.read_text(encoding="utf-8"), entry.name)
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".json")
+    ]
+    return MappingProxyType({made.name: made for made in found})
+
+
+def tasks(suite: str | None = None) -> list[Task]:
+    """The tasks of a suite, or all of them.
+
+    Parameters
+    ----------
+    suite : {"dev", "test"}, optional
+
+    Raises
+    ------
+    UnknownNameError
+        Where no suite has this name.
+    """
+    if suite is not None and suite not in SUITES:
+        raise unknown("suite", suite, SUITES)
+    return [made for made in _all_tasks().values() if suite in (None, made.suite)]
+
+
+def task(name: str) -> Task:
+    """A task by its name, or from a task file (a path that ends in ``.json``).
+
+    Raises
+    ------
+    UnknownNameError
+        Where no task has this name.
+    TaskError
+        Where the file is malformed.
+    """
+    if isinstance(name, str) and name.endswith(".json") and Path(name).is_file():
+        return Task.from_json(Path(name).read_text(encoding="utf-8"), name)
+    if name not in _all_tasks():
+        raise unknown("task", name, _all_tasks())
+    return _all_tasks()[name]
+
+
+def _immutable(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return MappingProxyType(value) if isinstance(value, dict) else value

@@ -1,0 +1,75 @@
+"""The designs of a task: its free fields vary, its fixed ones are filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from nasbench_imc.design import Design
+from nasbench_imc.errors import UnknownNameError, unknown
+from nasbench_imc.spaces import Choices, Space
+
+_FIELDS = ("hardware", "weight_bits", "sparsity")
+
+
+class Domain(Choices[Design]):
+    """All designs that a task admits.
+
+    Parameters
+    ----------
+    space : Space
+        Where the architectures come from.
+    hardware, weight_bits, sparsity : tuple
+        What a design may take; a field with one choice is fixed.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        hardware: tuple[str, ...],
+        weight_bits: tuple[int, ...] = (8,),
+        sparsity: tuple[float, ...] = (0.0,),
+    ) -> None:
+        self.space = space
+        self._choices = dict(zip(_FIELDS, (hardware, weight_bits, sparsity), strict=True))
+        self._fixed = {name: choices[0] for name, choices in self._choices.items() if len(choices) == 1}
+
+    @cached_property
+    def variables(self) -> Mapping[str, tuple[Any, ...]]:
+        """The space's variables, and those fields of a design that the task leaves free."""
+        free = {name: choices for name, choices in self._choices.items() if len(choices) > 1}
+        return {**self.space.variables, **free}
+
+    def from_values(self, values: Mapping[str, Any]) -> Design:
+        fields: dict[str, Any] = dict(self._fixed)
+        fields |= {name: values.get(name) for name in self.variables if name in _FIELDS}
+        for name, value in fields.items():
+            if value not in self._choices[name]:
+                raise unknown(name, value, map(str, self._choices[name]))
+        return Design(self.space.from_values(values), **fields)
+
+    def values(self, point: Design) -> dict[str, Any]:
+        self.check(point)
+        fields = {name: getattr(point, name) for name in self.variables if name in _FIELDS}
+        return {**self.space.values(point.arch), **fields}
+
+    def check(self, design: Design) -> None:
+        """Raise UnknownNameError where ``design`` is not one that the task admits; say which are."""
+        if not isinstance(design, Design):
+            raise UnknownNameError(f"expected a Design, not {type(design).__name__}: {design!r:.120}")
+        self.space.values(design.arch)
+        for name, choices in self._choices.items():
+            value = getattr(design, name)
+            if value not in choices:
+                raise unknown(f"{name} for this task", value, map(str, choices))
+
+    def free(self, design: Design) -> dict[str, Any]:
+        """The fields of a design that the task leaves free, for a log."""
+        return {"arch": design.arch} | {
+            name: getattr(design, name) for name in _FIELDS if name not in self._fixed
+        }
+
+    def design(self, fields: Mapping[str, Any]) -> Design:
+        """The design of the free fields; inverse of :meth:`free`."""
+        return Design(**{**self._fixed, **fields})
