@@ -1,0 +1,42 @@
+"""Local search from random starts.
+
+White, Nolen and Savani, "Exploring the loss landscape in neural architecture search", UAI 2021.
+
+    repeat
+        start from the best of a few random designs
+        while a neighbour is better
+            query the neighbours in random order and move to the first that is better
+
+With several objectives each start draws a new weighting of them, so that the starts end at different
+places of the front.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nasbench_imc import Session
+from nasbench_imc_baselines.common import draw, keeps_limits, scalarised
+
+INITIAL = 10  # random designs before the first start
+RESTART = 2  # random designs before each later one
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    domain = session.task.domain
+    starts = [session.query(draw(session, rng)) for _ in range(INITIAL)]
+    while True:
+        fitness = scalarised(session, rng)
+        current = min(starts, key=fitness)
+        improved = True
+        while improved:
+            improved = False
+            neighbours = domain.neighbors(current.design)
+            for k in rng.permutation(len(neighbours)):
+                if not keeps_limits(session, neighbours[k]):
+                    continue
+                seen = session.query(neighbours[k])
+                if fitness(seen) < fitness(current):
+                    current, improved = seen, True
+                    break
+        starts = [session.query(draw(session, rng)) for _ in range(RESTART)]

@@ -1,0 +1,61 @@
+"""Tree-structured Parzen estimator, by Optuna.
+
+Bergstra, Bardenet, Bengio and Kegl, "Algorithms for hyper-parameter optimization", NeurIPS 2011; with
+several objectives Ozaki et al., "Multiobjective tree-structured Parzen estimator", JAIR 2022.
+
+    query a few random designs
+    repeat
+        split what was seen into good and bad, and model the density of each
+        query the candidate with the highest ratio of good to bad density
+
+A candidate that was queried before teaches nothing on a table, and one that breaks a limit need not be
+queried to know it, so it is mutated until it is new and keeps the limits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import TPESampler
+from optuna.trial import TrialState, create_trial
+
+from nasbench_imc import Session
+from nasbench_imc_baselines.common import keeps_limits, mutate
+
+STARTUP = 20
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    task, domain = session.task, session.task.domain
+    distributions: dict[str, BaseDistribution] = {
+        name: CategoricalDistribution(choices) for name, choices in domain.variables.items()
+    }
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        directions=["minimize"] * len(task.objectives),
+        sampler=TPESampler(
+            seed=int(rng.integers(2**31)),
+            n_startup_trials=STARTUP,
+            multivariate=True,
+        ),
+    )
+    queried = set()
+    while True:
+        trial = study.ask(distributions)
+        design = domain.from_values(trial.params)
+        while design in queried or not keeps_limits(session, design):
+            design = mutate(session, design, rng)
+        seen = session.query(design)
+        queried.add(design)
+        study.tell(trial, state=TrialState.FAIL)  # what was queried stands for it
+        study.add_trial(
+            create_trial(
+                params=domain.values(design),
+                distributions=distributions,
+                values=[
+                    v if name == "accuracy" else float(np.log(v))
+                    for name, v in zip(task.objectives, seen.objectives, strict=True)
+                ],
+            )
+        )

@@ -1,0 +1,139 @@
+"""``tasks``, ``methods`` and ``run``: what can be run, and running it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from nasbench_imc.cli.common import json_option, print_json
+from nasbench_imc.errors import BenchmarkError
+from nasbench_imc.runs import find_method, run_all
+from nasbench_imc.runs import methods as installed_methods
+from nasbench_imc.suites import task as find_task
+from nasbench_imc.suites import tasks as all_tasks
+from nasbench_imc.suites.definition import SUITES, TRACKS
+
+
+@click.command()
+@click.option("--suite", type=click.Choice(SUITES), help="Only this suite.")
+@json_option
+def tasks(suite: str | None, as_json: bool) -> None:
+    """The tasks that a method can be run on."""
+    found = all_tasks(suite)
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": task.name,
+                    "track": task.track,
+                    "suite": task.suite,
+                    "hardware": list(task.hardware),
+                    "at": task.at,
+                    "objectives": list(task.objectives),
+                    "limits": dict(task.limits),
+                    "budget": task.budget,
+                    "designs": len(task.domain),
+                }
+                for task in found
+            ]
+        )
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    listing = Table("task", "suite", "track", "hardware", "limits", "budget")
+    for task in found:
+        limits = ", ".join(f"{name} <= {limit:g}" for name, limit in task.limits.items())
+        kind = f"{task.track}: {TRACKS[task.track]}"
+        listing.add_row(task.name, task.suite, kind, ", ".join(task.hardware), limits, str(task.budget))
+    Console().print(listing)
+
+
+@click.command()
+@json_option
+def methods(as_json: bool) -> None:
+    """The installed searchers."""
+    found = installed_methods()
+    if as_json:
+        print_json({name: method.source for name, method in found.items()})
+        return
+    for name, method in found.items():
+        click.echo(f"{name:<24} {method.source}")
+
+
+@click.command()
+@click.option(
+    "--methods",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Method by name, module:function or file.py:function; may be repeated. Default: all installed.",
+)
+@click.option("--suite", type=click.Choice(SUITES), help="Run the tasks of this suite.")
+@click.option("--task", "task_names", multiple=True, metavar="NAME", help="Run this task; may be repeated.")
+@click.option("--seeds", type=click.IntRange(1), default=30, show_default=True, help="Seeds 0 to N - 1.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default="all cores",
+    help="Parallel processes.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=600.0,
+    show_default=True,
+    help="Longest time a run may take [s].",
+)
+@click.option("--retry-failed", is_flag=True, help="Make failed and stopped runs again.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for the logs. Runs found there are kept, so an interrupted command resumes.",
+)
+def run(
+    names: tuple[str, ...],
+    suite: str | None,
+    task_names: tuple[str, ...],
+    seeds: int,
+    jobs: int,
+    timeout: float,
+    retry_failed: bool,
+    quiet: bool,
+    out: Path,
+) -> None:
+    """Run methods on tasks, one log a run."""
+    if not suite and not task_names:
+        raise click.UsageError("name the tasks: --suite dev, --suite test, or --task NAME")
+    chosen = [find_task(name) for name in task_names] + (all_tasks(suite) if suite else [])
+    listed = [part for name in names for part in name.split(",")] or list(installed_methods())
+    report = run_all(
+        [find_method(name) for name in dict.fromkeys(listed)],
+        list(dict.fromkeys(chosen)),
+        range(seeds),
+        out,
+        jobs=jobs,
+        timeout=timeout,
+        retry_failed=retry_failed,
+        progress=not quiet,
+    )
+    click.echo(
+        f"{report.done} runs made, {report.skipped} were there, {len(report.troubled)} in trouble; "
+        f"logs in {out}"
+    )
+    for outcome in report.troubled[:10]:
+        job = outcome.job
+        reason = outcome.error.strip().splitlines()[-1] if outcome.error else ""
+        click.echo(
+            f"  {job.method.name} on {job.task.name}, seed {job.seed}: {outcome.end or 'no log'}: {reason}",
+            err=True,
+        )
+    if report.troubled:
+        raise BenchmarkError(
+            f"{len(report.troubled)} of {report.done + len(report.troubled)} runs are in trouble"
+        )

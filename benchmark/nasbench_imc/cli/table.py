@@ -1,0 +1,85 @@
+"""``info`` and ``query``: what the tables hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nasbench_imc.cli.common import json_option, print_json
+from nasbench_imc.design import Design
+from nasbench_imc.tables import load
+from nasbench_imc.tables.layout import TIMES
+
+
+@click.command()
+@click.argument("table", default="nb201")
+@json_option
+def info(table: str, as_json: bool) -> None:
+    """What TABLE holds: its size, version, sources, metrics and hardware."""
+    bench = load(table)
+    facts: dict[str, Any] = {
+        "name": bench.name,
+        "version": bench.version,
+        "sha256": bench.sha256,
+        "official": bench.official,
+        "architectures": len(bench.architectures),
+        "distinct_networks": bench.distinct_networks,
+        "times": list(bench.times),
+        "sources": bench.attributes["sources"],
+        "licences": bench.attributes["licences"],
+    }
+    metrics = {
+        name: {"unit": m.unit, "direction": m.direction, "description": m.description}
+        for name, m in bench.metrics.items()
+    }
+    if as_json:
+        print_json({**facts, "metrics": metrics, "hardware": list(bench.hardware_ids)})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for name, value in facts.items():
+        console.print(f"[bold]{name}[/bold]: {value}", highlight=False)
+    listing = Table("metric", "unit", "better", "meaning", title="metrics")
+    for name, metric in metrics.items():
+        listing.add_row(name, metric["unit"], metric["direction"], metric["description"])
+    console.print(listing)
+    chips = bench.hardware
+    shown = Table("id", "reference", "accuracy", title=f"{len(chips)} hardware configurations")
+    have = set(bench.accuracy_hardware())
+    for id_, chip in chips.iterrows():
+        shown.add_row(str(id_), str(chip["reference"]), "yes" if id_ in have else "")
+    console.print(shown)
+
+
+@click.command()
+@click.argument("arch")
+@click.option("--table", default="nb201", show_default=True, help="Which table to ask.")
+@click.option("--hardware", required=True, help="Id of an IMC configuration; `info` lists them.")
+@click.option(
+    "--at", type=click.Choice(list(TIMES)), default="1d", show_default=True, help="Time since programming."
+)
+@click.option("--metric", "metrics", multiple=True, help="Metric to show; may be repeated. All by default.")
+@json_option
+def query(arch: str, table: str, hardware: str, at: str, metrics: tuple[str, ...], as_json: bool) -> None:
+    """What the table says of the architecture ARCH, a code such as '|nor_conv_3x3~0|+|...|'."""
+    bench = load(table)
+    measured = bench.query(Design(arch, hardware), at=at)
+    values = {name: measured[name] for name in (metrics or measured)}
+    if as_json:
+        print_json(
+            {
+                "arch": arch,
+                "canonical": bench.canonical(arch),
+                "hardware": hardware,
+                "at": at,
+                "values": values,
+                "units": {name: measured.units[name] for name in values},
+            }
+        )
+        return
+    width = max(map(len, values))
+    for name, value in values.items():
+        click.echo(f"{name:<{width}}  {value:>12.6g} {measured.units[name]}")
