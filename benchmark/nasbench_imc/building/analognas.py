@@ -4,7 +4,7 @@ The wheel holds a pickle of two record classes. A pickle can run any code, so it
 that admits these two names and nothing else, and binds them to empty classes of our own. The package
 itself is never imported.
 
-Encoding, verified in ``tests/test_nb201_table.py``: a key is a tuple of six operation codes, in NASLib's
+Encoding, verified in ``tests/tables/test_encoding.py``: a key is a tuple of six operation codes, in NASLib's
 order of operations and of edges (``naslib/search_spaces/nasbench201/conversions.py``). Its edges are
 ordered by source, those of a NAS-Bench-201 string by target.
 """
@@ -142,7 +142,7 @@ def columns(records: Mapping[tuple[int, ...], Any]) -> dict[str, np.ndarray]:
     Raises
     ------
     TableError
-        Where a cell is missing, or a record lacks a column.
+        Where a cell is missing, or a record lacks a column or holds no finite number there.
     """
     by_code = {code_of(key): record for key, record in records.items()}
     codes = NB201().architectures
@@ -153,11 +153,14 @@ def columns(records: Mapping[tuple[int, ...], Any]) -> dict[str, np.ndarray]:
     for name, attribute in COLUMNS.items():
         try:
             cells = [getattr(by_code[code], attribute) for code in codes]
-        except AttributeError as error:
-            raise TableError(f"a record lacks {attribute!r}") from error
-        if isinstance(cells[0], _DriftMeasurement):
-            values[name] = np.array([cell.value for cell in cells], dtype=float)
-            values[f"{name}_spread"] = np.array([cell.uncertainty for cell in cells], dtype=float)
-        else:
-            values[name] = np.array(cells, dtype=float)
+            if isinstance(cells[0], _DriftMeasurement):
+                values[name] = np.array([cell.value for cell in cells], dtype=float)
+                values[f"{name}_spread"] = np.array([cell.uncertainty for cell in cells], dtype=float)
+            else:
+                values[name] = np.array(cells, dtype=float)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise TableError(f"a record lacks {attribute!r}, or it is no number ({error})") from error
+    for name, column in values.items():
+        if not np.isfinite(column).all():
+            raise TableError(f"{name} is not finite in {codes[int(np.flatnonzero(~np.isfinite(column))[0])]}")
     return values

@@ -75,7 +75,7 @@ def _write(cell: Cell) -> str:
 def _read(code: str) -> Cell:
     if not isinstance(code, str):
         raise UnknownNameError(
-            f"unknown nb201 architecture {code!r}; a code is a string such as {_EXAMPLE!r}"
+            f"unknown nb201 architecture {code!r:.120}; a code is a string such as {_EXAMPLE!r}"
         )
     return _parse(code)
 
@@ -110,14 +110,16 @@ def _prune(cell: Cell) -> Cell:
 
 @cache
 def _canonical_form(cell: Cell) -> tuple:
-    """A form equal for two cells exactly where they compute the same function with as many weights.
+    """A form equal for two cells exactly where they are the same graph of operations.
 
     The cell is pruned, ``skip_connect`` is contracted, and what is left is a graph of operations, each
     reading a sum (a multiset) of the cell's input and other operations. Two cells are the same where
-    these graphs are isomorphic. That differs from the strings by which NAS-Bench-201 finds 6,466
-    classes in two ways: a zero branch vanishes from its sum (there it leaves a mark, so that ``a + 0``
-    and ``a`` differ), and two operations of one kind on one input stay apart from a single operation
-    that is read twice (there they are merged, although they have twice the weights).
+    these graphs are isomorphic: they compute one function with the same layers. That differs from the
+    strings by which NAS-Bench-201 finds 6,466 classes in three ways. A zero branch vanishes from its sum
+    (there it leaves a mark, so that ``a + 0`` and ``a`` differ). Sums are flat (there ``(a + c) + b`` and
+    ``a + (b + c)`` differ, since a skipped sum keeps its place in the text). Two operations of one kind
+    on one input stay apart from a single operation that is read twice (there they are merged, although
+    they have twice the weights).
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Labels = Literal["score", "search"]
 Reader = Callable[[int, int], float]  # (architecture row, hardware column) -> value
+
+MAX_VIEWS = 256  # label seeds whose labels are kept in memory, 50 KB each
 
 ACCURACY = Metric("accuracy", "%", "maximise", "accuracy of the design on its hardware at the time asked for")
 
@@ -87,7 +90,19 @@ class Measurement(Mapping[str, float]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def __contains__(self, metric: object) -> bool:
+        return any(metric == name for name in self)
+
+    def get(self, metric: str, default: Any = None) -> Any:
+        """The value, or ``default`` where this design has no such metric."""
+        if metric not in self:
+            return default
+        return self[metric]
+
     def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a Measurement is read-only")
+
+    def __delattr__(self, name: str) -> None:
         raise AttributeError("a Measurement is read-only")
 
     def __repr__(self) -> str:
@@ -186,7 +201,10 @@ class Benchmark:
             hardware_times = [text.decode("ascii").split() for text in file["hardware/times"][:].tolist()]
             self._stored = {name: f"cost/{name}" for name in file["cost"]}
             self._stored |= {name: f"published/{name}" for name in file["published"]}
-        self.space = spaces.get(self.name)
+        try:
+            self.space = spaces.get(self.name)
+        except UnknownNameError as error:
+            raise TableError(f"{self._path} is a table of another space: {error}") from error
         self._codes = tuple(codes)
         self._row = {code: row for row, code in enumerate(codes)}
         self._class_list: list[int] = self._class_of.tolist()
@@ -337,12 +355,10 @@ class Benchmark:
             As in :meth:`query`; asked for an accuracy on hardware for which the table has none, the
             message lists the ids that have one.
         """
-        names = [metrics] if isinstance(metrics, str) else list(metrics)
-        for name in names:
-            self._check_metric(name)
+        names = self._metric_names(metrics)
         rows = None if archs is None else self._rows(archs)
         single = isinstance(hardware, str)
-        ids = None if hardware is None else [hardware] if isinstance(hardware, str) else list(hardware)
+        ids = None if hardware is None else _listed(hardware, "hardware")
         columns = None if ids is None else self._hardware_columns(ids)
         self._view(at, labels, seed)  # checks them
         self._check_times(range(len(self.hardware_ids)) if columns is None else columns, at, names)
@@ -392,7 +408,9 @@ class Benchmark:
         """
         import pandas as pd
 
-        names = [metrics] if isinstance(metrics, str) else list(metrics)
+        names = self._metric_names(metrics)
+        if hardware is not None and not isinstance(hardware, str):
+            raise unknown("hardware", hardware, self.hardware_ids)
         if hardware is None:
             needy = [name for name in names if self._needs_hardware(name)]
             if needy:
@@ -419,7 +437,7 @@ class Benchmark:
     def _rows(self, archs: Iterable[str]) -> np.ndarray:
         if isinstance(archs, str):
             raise UnknownNameError("archs must be a sequence of codes, not one string")
-        archs = list(archs)
+        archs = _listed(archs, "archs")
         try:
             return np.fromiter(map(self._row.__getitem__, archs), dtype=np.int64, count=len(archs))
         except (KeyError, TypeError):
@@ -434,6 +452,14 @@ class Benchmark:
             if not isinstance(id_, str) or id_ not in self._hardware_column:
                 raise unknown("hardware", id_, self.hardware_ids)
         return np.array([self._hardware_column[id_] for id_ in ids], dtype=np.int64)
+
+    def _metric_names(self, metrics: str | Iterable[str]) -> list[str]:
+        names = _listed(metrics, "metrics")
+        if not names:
+            raise UnknownNameError("no metric is named; 'energy' is one")
+        for name in names:
+            self._check_metric(name)
+        return names
 
     def _check_metric(self, name: str) -> None:
         if not isinstance(name, str) or (
@@ -467,13 +493,20 @@ class Benchmark:
 
     # ---- reading ------------------------------------------------------------------------------------
 
-    def _open(self) -> h5py.File:
-        if _stamp(self._path) != self._stamp:
+    @contextmanager
+    def _open(self) -> Iterator[h5py.File]:
+        try:
+            changed = _stamp(self._path) != self._stamp
+        except OSError:
+            changed = True
+        if changed:
             raise TableError(f"{self._path} has changed since it was loaded; load the table again")
         try:
-            return h5py.File(self._path, "r")
-        except OSError as error:
-            raise TableError(f"{self._path} is not a readable HDF5 file ({error})") from error
+            with h5py.File(self._path, "r") as file:
+                yield file
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            # All of these are what h5py makes of a damaged file.
+            raise TableError(f"{self._path} is damaged or not a table of nasbench-imc ({error})") from error
 
     def _column(self, name: str) -> _Column:
         if name not in self._columns:
@@ -503,10 +536,12 @@ class Benchmark:
         if seed is not None:
             if labels == "score":
                 raise UnavailableError("score labels have no seed; labels='search' takes one")
-            if not isinstance(seed, (int, np.integer)) or seed < 0:
-                raise UnavailableError(f"a label seed is an integer of at least 0, not {seed!r}")
+            if not isinstance(seed, (int, np.integer)) or not 0 <= int(seed) < 2**128:
+                raise UnavailableError(f"a label seed is an integer from 0 to 2**128 - 1, not {seed!r}")
         key = (at, labels, seed)
         if key not in self._views:
+            if len(self._views) >= MAX_VIEWS:
+                self._views.clear()
             self._views[key] = _View(self, at, labels, seed)  # type: ignore[arg-type]
         return self._views[key]
 
@@ -559,6 +594,16 @@ class Benchmark:
         return (name for name in self.metrics if name != "accuracy" or has_accuracy)
 
 
+def _listed(names: str | Iterable[str], what: str) -> list[str]:
+    """One name, or several, as a list."""
+    if isinstance(names, str):
+        return [names]
+    try:
+        return list(names)
+    except TypeError:
+        raise UnknownNameError(f"{what} must be a name or a sequence of names, not {names!r:.120}") from None
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_size, status.st_mtime_ns
@@ -568,7 +613,7 @@ def _root_attributes(file: h5py.File, path: Path) -> dict[str, Any]:
     attributes = dict(file.attrs)
     missing = [name for name in layout.ROOT_ATTRIBUTES if name not in attributes]
     if missing:
-        raise TableError(f"{path} is not a table of this benchmark: it lacks the attributes {missing}")
+        raise TableError(f"{path} is not a table of nasbench-imc: it lacks the attributes {missing}")
     if int(attributes["schema"]) != layout.SCHEMA:
         raise TableError(
             f"{path} has schema {attributes['schema']}, this version reads schema {layout.SCHEMA}; "

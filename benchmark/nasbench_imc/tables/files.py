@@ -63,7 +63,7 @@ def find(name: str) -> TableFile:
     """
     if name == "hybrid":
         raise TableError("table 'hybrid' is not released yet; released: " + ", ".join(map(repr, releases())))
-    if name not in releases():
+    if not isinstance(name, str) or name not in releases():
         raise unknown("table", name, releases())
     release = releases()[name]
     folder = os.environ.get(DATA_VARIABLE)

@@ -25,4 +25,5 @@ def standard_normal(seed: int, size: int) -> np.ndarray:
     from scipy.special import ndtri  # here, because importing it costs more than loading a table
 
     bits = np.random.Philox(key=seed).random_raw(size)
-    return ndtri(((bits >> np.uint64(11)) + 0.5) * 2.0**-53)
+    uniform = ((bits >> np.uint64(11)) + 0.5) * 2.0**-53
+    return ndtri(np.minimum(uniform, 1 - 2.0**-53))  # the largest word would round to 1
