@@ -44,8 +44,9 @@ def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
     """A fitness to minimise; observations that break a limit get infinity.
 
     With one objective it is that objective. With several it is their augmented Chebyshev norm under
-    weights drawn anew (Knowles, ParEGO, 2006), each objective scaled to its observed range and costs
-    taken by their logarithm, so that a sequence of such fitnesses covers the front.
+    weights drawn anew (Knowles, ParEGO, 2006), each objective scaled between its best and its median
+    observed value and costs taken by their logarithm, so that a sequence of such fitnesses covers the
+    front. The worst value would be an outlier: a broken network's accuracy.
     """
     task = session.task
     if len(task.objectives) == 1:
@@ -61,7 +62,8 @@ def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
         )
 
     observed = np.array([transform(seen) for seen in session.observations])
-    low, span = observed.min(axis=0), np.maximum(np.ptp(observed, axis=0), 1e-12)
+    low = observed.min(axis=0)
+    span = np.maximum(np.median(observed, axis=0) - low, 1e-12)
 
     def fitness(seen: Observation) -> float:
         if not seen.feasible:

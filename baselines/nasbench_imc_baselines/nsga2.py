@@ -8,7 +8,8 @@ IEEE Transactions on Evolutionary Computation, 2002.
         breed as many children by binary tournament, uniform crossover and mutation, and query them
         keep the best half of both by non-domination rank, then by crowding distance
 
-Each categorical variable is an integer; limits are pymoo's constraints; costs enter by their logarithm.
+Each categorical variable is an integer and costs enter by their logarithm. Limits are pymoo's constraints;
+costs are free to look at, so a design that breaks a limit is not queried.
 """
 
 from __future__ import annotations
@@ -46,13 +47,18 @@ class _Designs(ElementwiseProblem):
     def _evaluate(self, x: np.ndarray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         task = self.session.task
         values = {name: choices[k] for (name, choices), k in zip(self.choices, x, strict=True)}
-        seen = self.session.query(task.domain.from_values(values))
+        design = task.domain.from_values(values)
+        if task.limits:
+            costs = self.session.cost(design)
+            out["G"] = [costs[metric] / limit - 1 for metric, limit in task.limits.items()]
+            if max(out["G"]) > 0:
+                out["F"] = [0.0] * len(task.objectives)  # pymoo ranks it by its violation alone
+                return
+        seen = self.session.query(design)
         out["F"] = [
             v if name == "accuracy" else np.log(v)
             for name, v in zip(task.objectives, seen.objectives, strict=True)
         ]
-        if task.limits:
-            out["G"] = [seen.values[metric] / limit - 1 for metric, limit in task.limits.items()]
 
 
 class _Redraw(Mutation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import threading
 import time
@@ -33,6 +34,8 @@ def searcher_rng(task: Task, seed: int) -> np.random.Generator:
 def execute(searcher: Searcher, name: str, task: Task, seed: int, timeout: float) -> RunLog:
     """Run a searcher and keep what it did, however it ends.
 
+    The global generators of ``random`` and NumPy are seeded too, since some searchers use them.
+
     Parameters
     ----------
     searcher : callable
@@ -51,6 +54,8 @@ def execute(searcher: Searcher, name: str, task: Task, seed: int, timeout: float
     """
     bench = task.load_table()
     error = ""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
     with task.session(seed) as session:
         start = time.perf_counter()
         try:
@@ -61,7 +66,7 @@ def execute(searcher: Searcher, name: str, task: Task, seed: int, timeout: float
             end = "budget"
         except _RunTimeout:
             end, error = "timeout", f"stopped after {timeout:g} s"
-        except Exception:
+        except BaseException:  # SystemExit too: it must not end the worker
             end, error = "failed", traceback.format_exc(limit=-8)[-MAX_ERROR_TEXT:]
         seconds = time.perf_counter() - start
     return RunLog(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,7 +15,7 @@ from pathlib import Path
 from pebble import ProcessExpired, ProcessPool
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nasbench_imc.errors import LogError
+from nasbench_imc.errors import BenchmarkError, LogError
 from nasbench_imc.runs.execute import execute
 from nasbench_imc.runs.log import RunLog, log_path, read_log, write_log
 from nasbench_imc.runs.methods import Method, Searcher
@@ -96,14 +99,27 @@ def run_all(
         Where a log in ``out`` is damaged, or was made with another table.
     UnknownNameError
         Where a method cannot be loaded.
+    BenchmarkError
+        Where two methods or two tasks have one name, so that their logs would be the same files, or the
+        time limit is not a positive number.
+    OSError
+        Where ``out`` cannot be made.
     """
+    if not 0 < timeout < math.inf:
+        raise BenchmarkError(f"the time limit of a run is a positive number of seconds, not {timeout!r}")
+    methods, tasks, seeds = list(methods), list(tasks), sorted(set(seeds))
+    _check_names("method", [(method.name, method.source) for method in methods])
+    _check_names("task", [(task.name, task.suite) for task in tasks])
     wanted = [Job(method, task, seed) for task in tasks for seed in seeds for method in methods]
     for method in methods:
         method.load()  # so that a misspelt method is one error, not one a run
+    out = out.resolve()  # a searcher may change its process's folder
+    out.mkdir(parents=True, exist_ok=True)
     waiting = [job for job in wanted if not _is_done(job, out, retry_failed)]
     troubled: list[Outcome] = []
     context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks
     with (
+        _fixed_hashes(),
         _bar(progress) as bar,
         ProcessPool(max_workers=max(1, min(jobs, len(waiting))), context=context) as pool,
     ):
@@ -149,6 +165,8 @@ def _outcome(job: Job, future: object, out: Path, timeout: float) -> Outcome:
         end, error = "failed", f"the run's process died ({expired})"
     except OSError as problem:  # a full disk, a folder that may not be written
         return Outcome(job, "", f"its log could not be written: {problem}")
+    except Exception as problem:  # the table or the searcher has changed since; the pool broke
+        return Outcome(job, "", f"it could not be made: {type(problem).__name__}: {problem}")
     # What the run did is lost with its process; that it took place is not.
     bench = job.task.load_table()
     lost = RunLog(
@@ -170,6 +188,28 @@ def _outcome(job: Job, future: object, out: Path, timeout: float) -> Outcome:
     except OSError as problem:
         return Outcome(job, "", f"{error}; its log could not be written: {problem}")
     return Outcome(job, end, error)
+
+
+def _check_names(kind: str, named: Sequence[tuple[str, str]]) -> None:
+    seen: dict[str, str] = {}
+    for name, source in named:
+        if name in seen:
+            raise BenchmarkError(f"two {kind}s are called {name!r} ({seen[name]} and {source}); rename one")
+        seen[name] = source
+
+
+@contextmanager
+def _fixed_hashes() -> Iterator[None]:
+    """Processes started in the block hash strings alike, so that sets of codes have one order in all."""
+    before = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONHASHSEED"]
+        else:
+            os.environ["PYTHONHASHSEED"] = before
 
 
 def _is_done(job: Job, out: Path, retry_failed: bool) -> bool:

@@ -30,6 +30,12 @@ MAX_BYTES = 64 * 2**20
 
 _HEADER = ("format", "method", "task", "seed", "table", "table_sha256", "official", "package")
 _FOOTER = ("end", "error", "charged", "proposals", "seconds")
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("method", "task", "table", "table_sha256", "package", "end", "error"), (str,)),
+    **dict.fromkeys(("seed", "charged", "proposals"), (int,)),
+    "official": (bool,),
+    "seconds": (int, float),
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,15 @@ def log_path(folder: Path, task: str, method: str, seed: int) -> Path:
 
 
 def write_log(log: RunLog, path: Path) -> None:
-    """Write a log, whole or not at all."""
+    """Write a log, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        Where an event holds a NaN or an infinity.
+    OSError
+        Where the file cannot be written.
+    """
     header = {"format": FORMAT} | {name: getattr(log, name) for name in _HEADER[1:]}
     footer = {name: getattr(log, name) for name in _FOOTER}
     text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in (header, *log.events, footer))
@@ -110,7 +124,7 @@ def read_log(path: Path) -> RunLog:
     if len(data) > MAX_BYTES:
         raise LogError(f"{path} unpacks to more than {MAX_BYTES:,} bytes; a run log is smaller")
     try:
-        lines = [json.loads(line) for line in data.decode("utf-8").splitlines()]
+        lines = [json.loads(line, parse_constant=_no_constant) for line in data.decode("utf-8").splitlines()]
         header, *events, footer = lines
         if header["format"] != FORMAT:
             raise LogError(f"{path} has log format {header['format']!r}; this version reads {FORMAT}")
@@ -119,20 +133,42 @@ def read_log(path: Path) -> RunLog:
             **{name: header[name] for name in _HEADER if name != "format"},
             **{name: footer[name] for name in _FOOTER},
         )
-        well_formed = (
-            log.end in ENDS
-            and isinstance(log.seed, int)
-            and all(
-                isinstance(event, dict) and ("query" in event or "recommend" in event) for event in events
-            )
+        wrong = [name for name, kind in _KINDS.items() if type(getattr(log, name)) not in kind] + ["end"] * (
+            log.end not in ENDS
         )
     except LogError:
         raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LogError(f"{path} is not a run log: {type(error).__name__} {error}") from error
-    if not well_formed:
-        raise LogError(f"{path} is not a run log: it lacks an end, a seed or an event's kind")
+    if wrong:
+        raise LogError(f"{path} is not a run log: malformed {', '.join(wrong)}")
+    for number, event in enumerate(events, start=2):
+        if not _is_event(event):
+            raise LogError(f"{path} is not a run log: line {number} is neither a query nor a recommendation")
     return log
+
+
+def _is_event(event: object) -> bool:
+    if not isinstance(event, dict):
+        return False
+    if "recommend" in event:
+        designs = event["recommend"]
+        return isinstance(designs, list) and bool(designs) and all(map(_is_design, designs))
+    values = event.get("values")
+    return (
+        _is_design(event.get("query"))
+        and isinstance(values, dict)
+        and all(type(value) in (int, float) for value in values.values())
+        and type(event.get("proposals")) is int
+    )
+
+
+def _is_design(fields: object) -> bool:
+    return isinstance(fields, dict) and isinstance(fields.get("arch"), str)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
 
 
 def read_logs(folder: Path) -> Iterator[RunLog]:

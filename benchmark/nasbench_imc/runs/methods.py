@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasbench_imc.errors import UnknownNameError, unknown
+from nasbench_imc.errors import BenchmarkError, UnknownNameError, unknown
 
 if TYPE_CHECKING:
     from nasbench_imc.suites import Session
@@ -43,23 +46,23 @@ class Method:
         ------
         UnknownNameError
             Where the module, the file or the function is not there, or is not callable.
+        BenchmarkError
+            Where the module or the file raises when it is imported.
         """
         place, _, attribute = self.source.rpartition(":")
-        if place.endswith(".py"):
-            path = Path(place)
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            if not path.is_file() or spec is None or spec.loader is None:
-                raise UnknownNameError(f"method {self.name!r}: there is no file {place}")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            try:
-                module = importlib.import_module(place)
-            except ModuleNotFoundError as error:
-                raise UnknownNameError(
-                    f"method {self.name!r} needs the module {error.name!r}, which is not installed; "
-                    'the reference searchers come with pip install "nasbench-imc[search]"'
-                ) from error
+        try:
+            module = _file_module(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        except FileNotFoundError:
+            raise UnknownNameError(f"method {self.name!r}: there is no file {place}") from None
+        except ModuleNotFoundError as error:
+            raise UnknownNameError(
+                f"method {self.name!r} needs the module {error.name!r}, which is not installed; "
+                'the reference searchers come with pip install "nasbench-imc[search]"'
+            ) from error
+        except Exception as error:
+            raise BenchmarkError(
+                f"method {self.name!r}: {place} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
         searcher = getattr(module, attribute, None)
         if not callable(searcher):
             raise UnknownNameError(f"method {self.name!r}: {place} has no function {attribute!r}")
@@ -75,7 +78,8 @@ def methods() -> Mapping[str, Method]:
 def find_method(text: str) -> Method:
     """The method that a text names: an installed one, ``module:function`` or ``file.py:function``.
 
-    One that is not installed is called after its module or file.
+    One that is not installed is called after its module or file, and also after its function where that
+    is not ``search``.
 
     Raises
     ------
@@ -85,12 +89,29 @@ def find_method(text: str) -> Method:
     if text in methods():
         return methods()[text]
     place, separator, attribute = text.rpartition(":")
-    if not separator or not attribute.isidentifier():
+    if not separator or not place.strip(".") or not attribute.isidentifier():
         names = [*methods(), "module:function", "file.py:function"]
         raise unknown("method", text, names, show=len(names))
     if place.endswith(".py"):
         place = str(Path(place).resolve())
     name = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
-    method = Method(name, f"{place}:{attribute}")
+    method = Method(name if attribute == "search" else f"{name}.{attribute}", f"{place}:{attribute}")
     method.load()
     return method
+
+
+def _file_module(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    name = f"_searcher_{path.stem}_{zlib.crc32(str(path).encode('utf-8')):08x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

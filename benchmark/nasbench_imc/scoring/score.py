@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nasbench_imc.errors import LogError
+from nasbench_imc.errors import LogError, UnavailableError, UnknownNameError
 from nasbench_imc.runs.log import RunLog
 from nasbench_imc.scoring.regret import regret_curve
 from nasbench_imc.suites import Task
@@ -127,7 +127,8 @@ def score(logs: Iterable[RunLog]) -> Scores:
     Raises
     ------
     LogError
-        Where there is no log, two logs of one run, or a log of another table than its task's.
+        Where there is no log, two logs of one run, a log of another table than its task's, or one that
+        names a design or a metric that is not its task's.
     """
     rows: list[dict[str, object]] = []
     tasks: dict[str, Task] = {}
@@ -143,7 +144,13 @@ def score(logs: Iterable[RunLog]) -> Scores:
                 f"the log of {log.method} on {log.task}, seed {log.seed}, was made with table "
                 f"{log.table_sha256[:12]}..., this is {bench.sha256[:12]}... ({bench.version}); run it again"
             )
-        regret = regret_curve(task, bench, log.events)
+        try:
+            regret = regret_curve(task, bench, log.events)
+        except (UnknownNameError, UnavailableError, KeyError, TypeError) as error:
+            raise LogError(
+                f"the log of {log.method} on {log.task}, seed {log.seed}, does not fit the task: "
+                f"{type(error).__name__} {error}"
+            ) from error
         rows.append(
             {
                 "task": log.task,

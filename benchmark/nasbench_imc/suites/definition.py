@@ -12,19 +12,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nasbench_imc import spaces
-from nasbench_imc.errors import TaskError, unknown
+from nasbench_imc.design import Design
+from nasbench_imc.errors import TaskError, UnavailableError, UnknownNameError, unknown
 from nasbench_imc.suites.domain import Domain
+from nasbench_imc.suites.rules import SUITES, rules
 
 if TYPE_CHECKING:
     from nasbench_imc.suites.session import Session
     from nasbench_imc.tables import Benchmark
 
-SUITES = ("dev", "test")
-TRACKS = {
-    "S": "accuracy on one hardware",
-    "C": "accuracy under limits on costs",
-    "M": "accuracy against costs",
-}
 
 #: Proposals (queries, repeated ones included, and looks at costs) that a session admits, in budgets.
 PROPOSALS_PER_BUDGET = 20
@@ -164,7 +160,7 @@ class Task:
         return _load(self.table)
 
     def check_table(self, bench: Benchmark) -> None:
-        """Raise TaskError where ``bench`` is not the table of the task.
+        """Raise TaskError where ``bench`` is not the table of the task, or cannot answer it.
 
         A table that is not official (see ``NASBENCH_IMC_DATA``) passes; its logs say so.
         """
@@ -174,6 +170,15 @@ class Task:
                 f"(SHA-256 {self.table_sha256[:12]}...), not to {bench.name!r} {bench.version} "
                 f"({bench.sha256[:12]}...)"
             )
+        try:
+            for id_ in self.hardware:
+                bench.label_noise(id_, self.at)
+                bench.query(Design(bench.architectures[0], id_), self.at)
+            for metric in self.metrics:
+                if metric not in bench.metrics:
+                    raise unknown("metric", metric, bench.metrics)
+        except (UnknownNameError, UnavailableError) as error:
+            raise TaskError(f"task {self.name!r} does not fit table {bench.name!r}: {error}") from error
 
     def to_json(self) -> str:
         """The task file."""
@@ -195,21 +200,17 @@ class Task:
             Where it is malformed; the message names ``origin``.
         """
         try:
-            data = json.loads(text)
+            data = json.loads(text, parse_constant=_no_constant)
             frozen = data.pop("frozen")
             made = Task(
                 **{name: _immutable(value) for name, value in data.items()},
                 frozen=Frozen(**{name: _immutable(value) for name, value in frozen.items()}),
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise TaskError(f"{origin} is not a task file: {error}") from error
-        if made.track not in TRACKS or made.suite not in SUITES:
-            raise TaskError(
-                f"{origin}: track {made.track!r} must be one of {list(TRACKS)}, "
-                f"suite {made.suite!r} one of {list(SUITES)}"
-            )
-        if len(made.frozen.random_regret) != len(made.checkpoints) or made.checkpoints[-1] != made.budget:
-            raise TaskError(f"{origin}: checkpoints must end at the budget, each with a random regret")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise TaskError(f"{origin} is not a task file: {type(error).__name__} {error}") from error
+        for kept, rule in rules(made):
+            if not kept:
+                raise TaskError(f"{origin}: {rule}")
         return made
 
 
@@ -260,10 +261,14 @@ def task(name: str) -> Task:
         Where the file is malformed.
     """
     if isinstance(name, str) and name.endswith(".json") and Path(name).is_file():
-        return Task.from_json(Path(name).read_text(encoding="utf-8"), name)
-    if name not in _all_tasks():
+        return Task.from_json(Path(name).read_text(encoding="utf-8", errors="replace"), name)
+    if not isinstance(name, str) or name not in _all_tasks():
         raise unknown("task", name, _all_tasks())
     return _all_tasks()[name]
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
 
 
 def _immutable(value: Any) -> Any:

@@ -59,6 +59,10 @@ class Domain(Choices[Design]):
         if not isinstance(design, Design):
             raise UnknownNameError(f"expected a Design, not {type(design).__name__}: {design!r:.120}")
         self.space.values(design.arch)
+        try:
+            hash(design)
+        except TypeError:
+            raise UnknownNameError(f"the fields of a design are plain values, not {design!r:.120}") from None
         for name, choices in self._choices.items():
             value = getattr(design, name)
             if value not in choices:

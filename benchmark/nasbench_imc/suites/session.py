@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nasbench_imc.design import Design
 from nasbench_imc.errors import BudgetExhausted, SearchError
 
@@ -59,9 +61,11 @@ class Session:
     """
 
     def __init__(self, task: Task, bench: Benchmark, seed: int) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise SearchError(f"a session's label seed is an integer of at least 0, not {seed!r}")
         task.check_table(bench)
         self.task = task
-        self.seed = seed
+        self.seed = int(seed)
         self.charged = 0
         self.proposals = 0
         self._bench = bench
@@ -98,14 +102,15 @@ class Session:
         Raises
         ------
         BudgetExhausted
-            Where the budget or the number of proposals is spent.
+            Where the budget or the number of proposals is spent; nothing is charged or counted.
         UnknownNameError
-            Where the task does not admit the design; nothing is charged.
+            Where the task does not admit the design; nothing is charged or counted.
         SearchError
             Where the session has ended.
         """
-        self._admit(design)
+        self._check(design)
         if design in self._seen:
+            self.proposals += 1
             seen = self._seen[design]
             return Observation(design, seen.values, seen.objectives, seen.feasible, cost_charged=0)
         if self.charged >= self.task.budget:
@@ -121,6 +126,7 @@ class Session:
             all(values[name] <= limit for name, limit in self.task.limits.items()),
             cost_charged=1,
         )
+        self.proposals += 1
         self.charged += 1
         self._seen[design] = made
         self._events.append(
@@ -147,7 +153,8 @@ class Session:
         UnknownNameError, SearchError
             As in :meth:`query`.
         """
-        self._admit(design)
+        self._check(design)
+        self.proposals += 1
         return MappingProxyType(self._cost_values(self._bench.query(design, self.task.at)))
 
     def recommend(self, designs: Design | Iterable[Design]) -> None:
@@ -164,10 +171,16 @@ class Session:
         Raises
         ------
         SearchError
-            Where there are none, too many, or one that has not been queried.
+            Where there are none, too many, or one that has not been queried; what was recommended before
+            still stands.
         """
         self._check_open()
-        chosen = [designs] if isinstance(designs, Design) else list(dict.fromkeys(designs))
+        try:
+            chosen = [designs] if isinstance(designs, Design) else list(dict.fromkeys(designs))
+        except TypeError:
+            raise SearchError(
+                f"a recommendation is a Design or several, not {type(designs).__name__}: {designs!r:.120}"
+            ) from None
         if not 1 <= len(chosen) <= self.task.max_recommended:
             raise SearchError(
                 f"a recommendation on track {self.task.track} names 1 to {self.task.max_recommended} "
@@ -182,7 +195,7 @@ class Session:
         """What happened, for the run log: charged queries and recommendations, in order."""
         return list(self._events)
 
-    def _admit(self, design: Design) -> None:
+    def _check(self, design: Design) -> None:
         self._check_open()
         self.task.domain.check(design)
         if self.proposals >= self.task.max_proposals:
@@ -190,7 +203,6 @@ class Session:
                 f"the {self.task.max_proposals} proposals of {self.task.name} are spent "
                 f"({self.charged} of {self.task.budget} queries charged)"
             )
-        self.proposals += 1
 
     def _cost_values(self, measured: Measurement) -> dict[str, float]:
         return {name: measured[name] for name in self._costs}
