@@ -1,0 +1,346 @@
+"""The figures of the leaderboard page, as SVG to be put into HTML. Needs matplotlib.
+
+They hold no name of a method: the page's own legend explains colours and markers, so that text which
+others wrote never passes through a figure.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from nasbench_imc.design import Design
+from nasbench_imc.scoring.front import ACCURACY_WINDOW, front_mask
+from nasbench_imc.scoring.score import bootstrap_interval
+from nasbench_imc.suites import Task
+from nasbench_imc.tables import Benchmark
+
+#: Okabe and Ito's and Tol's colours, told apart with any kind of colour vision; black and grey are for
+#: references. As many markers are one more, so that colour and marker together repeat late.
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#882255",
+    "#332288",
+    "#999933",
+    "#117733",
+    "#AA4499",
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">", "p", "d")
+
+#: Inches; small, since the page scales a figure to its column and its text should still be readable.
+SIZE = (5.2, 3.7)
+
+#: Resolution of what is drawn as a raster: designs in their thousands [dots/inch].
+DPI = 200
+
+#: Points of one method beyond which they are drawn as a raster [1].
+MAX_VECTOR_POINTS = 400
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.edgecolor": "#555555",
+    "axes.labelcolor": "#222222",
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": False,
+    "text.parse_math": False,  # a dollar sign in a metric's name is a dollar sign
+    "svg.fonttype": "none",  # text stays text: smaller, and a reader can search it
+}
+
+_UNITS = {"uJ": "µJ", "us": "µs", "mm2": "mm²"}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a method is drawn, on every figure of a page."""
+
+    colour: str
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A figure.
+
+    Attributes
+    ----------
+    svg : str
+        An ``<svg>`` element without width and height.
+    remarks : tuple of str
+        What lies outside the frame, as sentences.
+    """
+
+    svg: str
+    remarks: tuple[str, ...]
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """Colour and marker of each method, by its place in the list."""
+    return {
+        method: Look(COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)]) for k, method in enumerate(methods)
+    }
+
+
+def glyph(look: Look) -> str:
+    """A method's line and marker as a small SVG, for a legend."""
+    style = MarkerStyle(look.marker)
+    outline = style.get_path().transformed(style.get_transform())
+    polygons = [np.asarray(polygon) for polygon in outline.to_polygons(width=0, height=0)]
+    size = 10.0  # the unit outline is 1 high
+    path = "".join(
+        "M" + "L".join(f"{13 + size * x:.1f} {8 - size * y:.1f}" for x, y in polygon) + "Z"
+        for polygon in polygons
+    )
+    return (
+        '<svg class="glyph" viewBox="0 0 26 16" aria-hidden="true">'
+        f'<path d="M0 8H26" stroke="{look.colour}" stroke-width="2"/>'
+        f'<path d="{path}" fill="{look.colour}"/></svg>'
+    )
+
+
+def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str, Look]) -> Plot:
+    """Mean regret of each method against the queries charged, with 95 % bootstrap bands.
+
+    Parameters
+    ----------
+    task : Task
+    regrets : mapping of str to numpy.ndarray, shape (runs, checkpoints)
+        Method -> regret of its runs.
+    look : mapping of str to Look
+    """
+    budgets = np.array(task.checkpoints, dtype=float)
+    frozen = task.frozen
+    means = {method: curves.mean(axis=0) for method, curves in regrets.items()}
+    # A few runs that recommend nothing would squeeze all else into the bottom of the frame.
+    roof = 2 * max(*frozen.random_regret, frozen.reachable_regret, frozen.noise_floor)
+    highest = max([*(mean.max() for mean in means.values()), *frozen.random_regret])
+    top = 1.06 * max(min(highest, roof), frozen.reachable_regret, min(frozen.noise_floor, highest))
+    bottom = min(0.0, *(mean.min() for mean in means.values()))
+
+    with _figure() as figure:
+        axes = figure.add_subplot()
+        axes.axhspan(bottom, frozen.noise_floor, color="#f0f0f0", linewidth=0, zorder=0)
+        for method, curves in regrets.items():
+            bands = np.array([bootstrap_interval(column) for column in curves.T])
+            style = look[method]
+            axes.fill_between(
+                budgets, bands[:, 0], bands[:, 1], color=style.colour, alpha=0.13, linewidth=0, zorder=2
+            )
+            axes.plot(
+                budgets,
+                means[method],
+                color=style.colour,
+                marker=style.marker,
+                markersize=5,
+                markeredgewidth=0,
+                linewidth=1.5,
+                zorder=4,
+            )
+        axes.plot(
+            budgets, frozen.random_regret, color="black", linestyle=(0, (5, 2.5)), linewidth=1.2, zorder=3
+        )
+        axes.axhline(frozen.reachable_regret, color="black", linestyle=(0, (1, 1.8)), linewidth=1.2, zorder=3)
+        _log_axis(axes, _thinned(task.checkpoints), budgets[0] / 1.12, budgets[-1] * 1.12)
+        axes.set_ylim(bottom, top)
+        axes.set_xlabel("Queries charged")
+        unit = "hypervolume" if task.track == "M" else "points of accuracy"
+        axes.set_ylabel(f"Mean regret [{unit}]")
+        svg = _svg(figure, f"regret {task.name}")
+    above = [method for method, mean in means.items() if mean.max() > top]
+    remarks = [f"Partly above the frame: {', '.join(above)}."] if above else []
+    if frozen.noise_floor >= top:
+        remarks.append("The whole frame is within the noise floor.")
+    return Plot(svg, tuple(remarks))
+
+
+def unit_sign(unit: str) -> str:
+    """A table's unit with the signs of print: ``µJ`` for ``uJ``."""
+    return _UNITS.get(unit, unit)
+
+
+def shown_cost(task: Task) -> str:
+    """The metric on the horizontal axis: the first cost objective or limited metric, else energy."""
+    costs = [name for name in (*task.objectives, *task.limits) if name != "accuracy"]
+    return costs[0] if costs else "energy"
+
+
+def pareto_plot(
+    task: Task, bench: Benchmark, recommended: Mapping[str, Sequence[Design]], look: Mapping[str, Look]
+) -> Plot:
+    """Accuracy against cost: every design of the task, the true front and what methods recommended.
+
+    Parameters
+    ----------
+    task : Task
+    bench : Benchmark
+        The task's table.
+    recommended : mapping of str to sequence of Design
+        Method -> designs that stood at the end of its runs; one that several runs name comes several
+        times.
+    look : mapping of str to Look
+    """
+    cost = shown_cost(task)
+    table = bench.array(["accuracy", cost], hardware=list(task.hardware), at=task.at)
+    accuracy, costs = table.reshape(-1, 2).T.astype(float)
+    feasible = _feasible(task, bench)
+    best = float(accuracy[feasible].max())
+    low, high = best - ACCURACY_WINDOW, float(accuracy.max()) + 0.06 * ACCURACY_WINDOW
+    inside = accuracy >= low
+    front = np.flatnonzero(front_mask(accuracy, costs[:, None], best))
+    front = front[np.argsort(costs[front])]
+    edges = [costs[inside].min(), costs[inside].max()]
+    limit = task.limits.get(cost)
+    if limit is not None:  # no more room for what is beyond the limit than for what keeps it
+        edges[1] = max(min(edges[1], limit * max(limit / edges[0], 1.2)), limit)
+
+    below = 0
+    with _figure() as figure:
+        axes = figure.add_subplot()
+        axes.scatter(
+            costs[inside], accuracy[inside], s=3, color="#9a9a9a", alpha=0.2, linewidths=0, rasterized=True
+        )
+        if limit is not None:
+            axes.axvspan(limit, 1e3 * max(edges), color="#f8ebe8", linewidth=0, zorder=0)
+            axes.axvline(limit, color="#8c2d19", linewidth=1.2, zorder=3)
+        if task.track != "M":
+            top = np.flatnonzero(feasible)[np.argmax(accuracy[feasible])]
+            axes.plot(
+                costs[top],
+                accuracy[top],
+                marker="*",
+                markersize=13,
+                markerfacecolor="#ffe680",
+                markeredgecolor="black",
+                markeredgewidth=0.8,
+                linestyle="none",
+                zorder=4,
+            )
+        for method, designs in recommended.items():
+            counted = Counter(designs)
+            if not counted:
+                continue
+            measured = [bench.query(design, task.at) for design in counted]
+            x = np.array([m[cost] for m in measured])
+            y = np.array([m["accuracy"] for m in measured])
+            times = np.array(list(counted.values()))
+            below += int(times[y < low].sum())
+            edges += [x.min(), x.max()]
+            axes.scatter(
+                x,
+                np.maximum(y, low),
+                s=np.minimum(26 * np.sqrt(times), 130),
+                facecolors=to_rgba(look[method].colour, 0.3),  # what lies below shows through
+                edgecolors=look[method].colour,
+                linewidths=1.1,
+                marker=look[method].marker,
+                clip_on=False,
+                zorder=5,
+                rasterized=len(counted) > MAX_VECTOR_POINTS,
+            )
+        left, right = min(edges), max(edges)
+        margin = max((right / left) ** 0.04, 1.02)
+        left, right = left / margin, right * margin
+        axes.plot(
+            [*costs[front], right],
+            [*accuracy[front], accuracy[front[-1]]],
+            color="black",
+            linewidth=1.1,
+            drawstyle="steps-post",
+            zorder=3,
+        )
+        _log_axis(axes, _readable_ticks(left, right), left, right)
+        axes.set_ylim(low, high)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        axes.set_xlabel(f"{cost.replace('_', ' ').capitalize()} [{unit_sign(bench.units[cost])}]")
+        axes.set_ylabel("Accuracy, score labels [%]")
+        svg = _svg(figure, f"pareto {task.name}")
+    remark = f"{below} recommendation{'s' * (below != 1)} below {low:.1f} % drawn on the lower edge."
+    return Plot(svg, (remark,) if below else ())
+
+
+def _feasible(task: Task, bench: Benchmark) -> np.ndarray:
+    """Which designs keep the task's limits, in the order of the flattened table; bool."""
+    shape = (len(bench.architectures), len(task.hardware))
+    feasible = np.ones(shape, dtype=bool)
+    for metric, limit in task.limits.items():
+        values = bench.array(metric, hardware=list(task.hardware), at=task.at)
+        feasible &= values.reshape(len(values), -1) <= limit
+    return feasible.ravel()
+
+
+@contextmanager
+def _figure() -> Iterator[Figure]:
+    """An empty figure in the page's style, whatever the user's own settings of matplotlib."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield Figure(figsize=SIZE, dpi=DPI, layout="constrained")
+
+
+def _log_axis(axes: Axes, ticks: Sequence[float], left: float, right: float) -> None:
+    """A logarithmic x axis whose ticks are plain numbers."""
+    axes.set_xscale("log")
+    axes.set_xlim(left, right)
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _thinned(values: Sequence[int], most: int = 9) -> list[int]:
+    """At most about ``most`` of the values, the last among them."""
+    step = -(-len(values) // most)
+    return list(values[::-1][::step][::-1])
+
+
+def _readable_ticks(left: float, right: float) -> list[float]:
+    """Round numbers between two limits of a log axis: about three to nine."""
+    decades = range(int(np.floor(np.log10(left))), int(np.ceil(np.log10(right))) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if left <= tick <= right]
+        if len(ticks) >= 4:
+            return ticks
+    return [float(tick) for tick in MaxNLocator(6).tick_values(left, right) if left <= tick <= right]
+
+
+def _svg(figure: Figure, salt: str) -> str:
+    """The figure as an SVG element for HTML: no prologue, no metadata, no ids but those referred to.
+
+    ``salt`` keeps those apart from the ids of other figures on the page.
+    """
+    matplotlib.rcParams["svg.hashsalt"] = salt  # restored with the rest of the style
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", dpi=DPI, transparent=True, metadata={"Date": None})
+    text = file.getvalue().decode("utf-8")
+    text = text[text.index("<svg") :]
+    box = re.search(r'viewBox="[^"]*"', text)
+    assert box is not None
+    text = '<svg class="plot" ' + box.group() + text[text.index(">") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    return re.sub(r">\s+<", "><", text).strip()

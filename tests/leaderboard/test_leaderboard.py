@@ -1,0 +1,356 @@
+"""Leaderboards show what the scores say, and survive names and messages that others wrote."""
+
+import csv
+import io
+import json
+import re
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import nasbench_imc as nbi
+from nasbench_imc.errors import BenchmarkError
+from nasbench_imc.leaderboard import (
+    as_csv,
+    as_latex,
+    as_markdown,
+    as_terminal,
+    recommendations,
+    write_page,
+)
+from nasbench_imc.runs.log import RunLog
+from nasbench_imc.scoring import Scores
+from nasbench_imc.suites import Task
+
+ATTACK = "<script>alert(1)</script>"
+METHODS = ("random_search", "b|a*r", ATTACK)
+CHECKPOINTS = [5, 10, 20]
+RANDOM = [3.0, 2.0, 1.0]
+
+
+def _task(bench, name, track):
+    costs = {"S": [], "C": [], "M": ["energy"]}[track]
+    hardware = "sram-digital-r128"
+    limit = float(np.median(bench.array("energy", hardware=hardware)))
+    ends = {"accuracy": [93.0, 85.0], "energy": [3.0, 40.0]} if track == "M" else {}
+    data = {
+        "name": name,
+        "track": track,
+        "suite": "dev",
+        "table": "nb201",
+        "table_version": "9.8.7",
+        "table_sha256": "0" * 64,
+        "hardware": [hardware],
+        "at": "1d",
+        "objectives": ["accuracy", *costs],
+        "limits": {"energy": limit} if track == "C" else {},
+        "budget": CHECKPOINTS[-1],
+        "checkpoints": CHECKPOINTS,
+        "label_seeds": 3,
+        "frozen": {
+            "best": 93.0,
+            "worst": 10.0,
+            "ideal": {key: value[0] for key, value in ends.items()},
+            "nadir": {key: value[1] for key, value in ends.items()},
+            "best_hypervolume": 0.8,
+            "noise_floor": 0.2,
+            "reachable_regret": 0.1,
+            "random_regret": RANDOM,
+            "random_regret_error": [0.0, 0.0, 0.0],
+        },
+    }
+    return Task.from_json(json.dumps(data), name)
+
+
+def _scores(tasks, methods=METHODS, seeds=4, official=True, error="boom"):
+    """Scores whose regret is random; the last method's first run failed."""
+    rng = np.random.default_rng(1)
+    lines = []
+    for task in tasks:
+        for k, method in enumerate(methods):
+            for seed in range(seeds):
+                regret = (0.2 + 0.2 * k) * np.array(RANDOM) * rng.uniform(0.8, 1.2, 3)
+                failed = method == methods[-1] and seed == 0 and len(methods) > 1
+                lines.append(
+                    {
+                        "task": task.name,
+                        "method": method,
+                        "seed": seed,
+                        "end": "failed" if failed else "budget",
+                        "error": error if failed else "",
+                        "charged": 20,
+                        "proposals": 20,
+                        "seconds": 0.5 + k,
+                        "official": official,
+                        "score": regret.sum() / sum(RANDOM),
+                        "regret": regret,
+                    }
+                )
+    return Scores(tuple(tasks), tuple(sorted(methods)), pd.DataFrame(lines))
+
+
+@pytest.fixture(scope="module")
+def tasks(bench):
+    return [_task(bench, f"nb201/chip/{track}-x_y", track) for track in "CMS"]
+
+
+@pytest.fixture(scope="module")
+def scores(tasks):
+    return _scores(tasks)
+
+
+class _Page(HTMLParser):
+    """Collects what a browser would load, run or nest."""
+
+    VOID = ("meta", "br", "path", "image", "use", "rect")
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids, self.scripts, self.opened, self.text = [], [], 0, [], ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [v for k, v in attributes if k in ("src", "href", "xlink:href", "action", "srcset")]
+        self.ids += [value for key, value in attributes if key == "id"]
+        assert not any(key.startswith("on") for key, _ in attributes)
+        self.scripts += tag == "script"
+        if tag not in self.VOID:
+            self.opened.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.VOID:
+            self.opened.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.opened.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(scores, bench, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    write_page(scores, path, _recommended(scores, bench))
+    return path.read_text(encoding="utf-8")
+
+
+def _recommended(scores, bench):
+    designs = [nbi.Design(arch, "sram-digital-r128") for arch in bench.architectures[7:900:40]]
+    return {(task.name, method): designs for task in scores.tasks for method in scores.methods}
+
+
+def _markdown_rows(text):
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return cells[0], cells[2:]
+
+
+def test_csv_holds_every_value_in_full_precision(scores, tasks):
+    rows = list(csv.DictReader(io.StringIO(as_csv(scores))))
+    board = scores.leaderboard()
+    assert [row["method"] for row in rows] == list(board.index)
+    for row in rows:
+        line = board.loc[row["method"]]
+        for column, name in (("mean_rank", "mean_rank"), ("score [1]", "score"), ("score_low_95 [1]", "low")):
+            assert float(row[column]) == line[name]
+        assert float(row["median_run_time [s]"]) == line["seconds"]
+        assert (int(row["rank"]), int(row["runs"])) == (line["rank"], line["runs"])
+        assert int(row["failed_runs"]) == line["failed"]
+        for task in tasks:
+            runs = scores.runs[(scores.runs.task == task.name) & (scores.runs.method == row["method"])]
+            assert float(row[f"score {task.name} [1]"]) == pytest.approx(runs.score.mean(), rel=1e-14)
+        assert (row["official"], row["tables"]) == ("true", "nb201 9.8.7")
+
+
+def test_markdown_shows_the_scores_with_the_best_in_bold(scores, tasks):
+    head, rows = _markdown_rows(as_markdown(scores))
+    board = scores.leaderboard()
+    assert [row[1].replace("\\", "") for row in rows] == list(board.index)
+    for task in tasks:
+        column = head.index(task.name.removeprefix("nb201/"))
+        shown = [row[column] for row in rows]
+        assert [float(cell.strip("*")) for cell in shown] == list(board[task.name].round(3))
+        bold = [cell.startswith("**") for cell in shown]
+        assert bold == list(board[task.name].round(3) == board[task.name].round(3).min())
+    assert [float(row[3]) for row in rows] == list(board.score.round(3))
+    assert [row[4] for row in rows] == [
+        f"{low:.3f} to {high:.3f}" for low, high in zip(board.low, board.high, strict=True)
+    ]
+    assert [int(row[-2]) for row in rows] == list(board.failed)
+
+
+def test_scores_that_look_equal_are_bold_together(tasks):
+    scores = _scores(tasks[:1], methods=("a", "b"), seeds=1)
+    scores.runs["score"] = [0.50001, 0.50002]
+    _, rows = _markdown_rows(as_markdown(scores))
+    assert [row[5] for row in rows] == ["**0.500**", "**0.500**"]
+
+
+def test_latex_escapes_names_and_marks_the_best(scores, tasks):
+    text = as_latex(scores)
+    assert r"random\_search" in text
+    assert not re.search(r"(?<!\\)_", text)
+    assert r"\textless{}script\textgreater{}" in text
+    assert not re.search(r"\\\\\s*\[", text)  # LaTeX would read a length there, and never end
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    board = scores.leaderboard()
+    for line, (_, values) in zip(body, board.iterrows(), strict=True):
+        cells = [cell.strip() for cell in line.removesuffix(r"\\").split(" & ")]
+        for cell, task in zip(cells[5:8], tasks, strict=True):
+            value = f"{values[task.name]:.3f}"
+            best = values[task.name] == board[task.name].min()
+            assert cell == (rf"\textbf{{{value}}}" if best else value)
+    columns = re.search(r"\\begin\{tabular\}\{@\{\}(\w+)@\{\}\}", text)[1]
+    assert all(line.count(" & ") == len(columns) - 1 for line in body)
+
+
+def test_notes_say_what_a_score_is_and_where_it_comes_from(scores):
+    text = as_markdown(scores)
+    assert "lower is better" in text
+    assert "nb201 9.8.7" in text
+    assert "36 runs (4 a method and task; 3 failed)" in text
+    assert "nofficial" not in text
+
+
+def test_a_board_with_an_unofficial_run_says_so_everywhere(tasks, tmp_path):
+    scores = _scores(tasks[:1])
+    scores.runs.loc[2, "official"] = False
+    for text in (as_markdown(scores), as_latex(scores)):
+        assert "(unofficial)" in text
+        assert "1 of 12 runs" in text
+    flags = {row["method"]: row["official"] for row in csv.DictReader(io.StringIO(as_csv(scores)))}
+    assert flags == {"random_search": "false", "b|a*r": "true", ATTACK: "true"}
+    write_page(scores, tmp_path / "page.html")
+    assert "1 of 12 runs" in _Page((tmp_path / "page.html").read_text()).text
+
+
+@pytest.mark.parametrize(("width", "has_tasks"), [(200, True), (80, False)])
+def test_terminal_table_fits_its_width(scores, width, has_tasks):
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(as_terminal(scores, width))
+    text = console.file.getvalue()
+    board = scores.leaderboard()
+    assert f"{board.score.iloc[0]:.3f}" in text
+    for value in board[scores.tasks[0].name]:
+        assert (f" {value:.3f} " in text) == has_tasks
+    assert ("wider terminal" in text) != has_tasks
+
+
+def test_control_characters_never_reach_a_terminal(tasks):
+    scores = _scores(tasks[:1], methods=("ok", "\x1b[2Jgone\n"))
+    for text in (as_markdown(scores), as_latex(scores)):
+        assert "\x1b" not in text
+        assert "gone\n" not in text
+
+
+def test_page_is_well_formed_and_loads_nothing(page, scores, bench):
+    parsed = _Page(page)
+    assert parsed.opened == []
+    assert parsed.scripts == 1
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in parsed.links)
+    assert not re.search(r"url\((?!#)|@import|https?://", page)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids)
+    assert page.count('<svg class="plot"') == 2 * len(scores.tasks)
+    assert bench.sha256 in parsed.text
+    assert len(page) < 1_000_000
+
+
+def test_page_shows_the_scores(page, scores):
+    rows = page.split("<tbody>")[1].split("</tbody>")[0].split("</tr>")[:-1]
+    board = scores.leaderboard()
+    for row, (method, line) in zip(rows, board.iterrows(), strict=True):
+        cells = [cell.strip() for cell in _cells(row)]
+        assert cells[:2] == [f"{line['rank']:.0f}", method]
+        expected = [f"{line[name]:.3f}" for name in ("score", *(task.name for task in scores.tasks))]
+        assert [cells[3], *cells[5:8]] == expected
+
+
+def _cells(row):
+    parsed = []
+    for cell in re.findall(r"<t[dh].*?>(.*?)</t[dh]>", row, flags=re.DOTALL):
+        parsed.append(_Page(cell).text)
+    return parsed
+
+
+def test_page_escapes_names_and_errors(tasks, tmp_path):
+    error = 'Traceback\n<img src=x onerror="alert(2)"> & \x00\ud800 {{ 7 * 7 }}'
+    methods = (ATTACK, '"><b onclick=x>$\\frac{1}$')
+    write_page(_scores(tasks[:1], methods=methods, error=error), tmp_path / "page.html")
+    parsed = _Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert parsed.scripts == 1
+    assert all(method in parsed.text for method in methods)
+    assert '<img src=x onerror="alert(2)"> & ' in parsed.text
+    assert "{{ 7 * 7 }}" in parsed.text
+
+
+def test_page_has_the_same_bytes_each_time(page, scores, bench, tmp_path):
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 20, "axes.grid": False}):  # a user's own settings
+        before = dict(matplotlib.rcParams)
+        write_page(scores, tmp_path / "again.html", _recommended(scores, bench))
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_one_run_of_one_method_on_one_task(tasks, tmp_path):
+    scores = _scores(tasks[2:], methods=("only",), seeds=1)
+    score = f"{scores.runs.score[0]:.3f}"
+    _, rows = _markdown_rows(as_markdown(scores))
+    assert rows == [["1", "only", "1.00", score, f"{score} to {score}", f"**{score}**", "1", "0", "0.5"]]
+    write_page(scores, tmp_path / "page.html")
+    parsed = _Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert score in parsed.text
+    assert "1 task, 1 run (1 a method and task; none failed)" in parsed.text
+
+
+def test_many_methods_look_different(tasks, tmp_path):
+    from nasbench_imc.leaderboard.figures import glyph, looks
+
+    methods = [f"method-{k:02}" for k in range(30)]
+    assert len({glyph(look) for look in looks(methods).values()}) == 30
+    scores = _scores(tasks[:1], methods=methods[:12], seeds=2)
+    write_page(scores, tmp_path / "page.html")
+    assert all(method in (tmp_path / "page.html").read_text() for method in methods[:12])
+
+
+def test_a_missing_library_is_named_with_its_remedy(scores, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(BenchmarkError, match=r"jinja2.*nasbench-imc\[search\]"):
+        write_page(scores, tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_page(scores, tmp_path, monkeypatch):
+    (tmp_path / "page.html").write_text("old")
+    monkeypatch.setattr("nasbench_imc.leaderboard.page._render", lambda *_: "\ud800")
+    with pytest.raises(UnicodeEncodeError):
+        write_page(scores, tmp_path / "page.html")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_recommendations_are_what_stands_at_the_end():
+    task = nbi.tasks()[0]
+    archs = task.domain.space.architectures[:3]
+    queries = [
+        {"query": {"arch": arch}, "values": {"accuracy": 50.0 + k, "energy": 1.0}, "proposals": k + 1}
+        for k, arch in enumerate(archs)
+    ]
+    named = [*queries, {"recommend": [{"arch": archs[0]}]}]
+    logs = [
+        RunLog("m", task.name, seed, "1", "0", True, tuple(events), "budget", "", 3, 3, 0.1)
+        for seed, events in enumerate((queries, named))
+    ]
+    hardware = task.hardware[0]
+    assert recommendations(logs) == {
+        (task.name, "m"): [nbi.Design(archs[2], hardware), nbi.Design(archs[0], hardware)]
+    }
