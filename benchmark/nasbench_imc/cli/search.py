@@ -13,7 +13,7 @@ from nasbench_imc.runs import find_method, run_all
 from nasbench_imc.runs import methods as installed_methods
 from nasbench_imc.suites import task as find_task
 from nasbench_imc.suites import tasks as all_tasks
-from nasbench_imc.suites.definition import SUITES, TRACKS
+from nasbench_imc.suites.rules import SUITES, TRACKS
 
 
 @click.command()

@@ -1,0 +1,220 @@
+"""Training one network: AdamW with a one-cycle learning rate, weight noise and clipping.
+
+Everything random comes from generators seeded by the run's seed and the network's code, so that equal runs
+on one type of processor, with one thread, give equal bytes.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nasbench_imc.building.cifar10 import MEAN, STD, Cifar10, Images
+from nasbench_imc.building.networks import HybridNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    epochs : int
+    batch : int
+        Images a step.
+    learning_rate : float
+        Peak of the one-cycle schedule (Smith and Topin, 2019): linear warm-up over ``warmup`` of the
+        steps, then a cosine to zero.
+    warmup : float
+        Share of the steps [1].
+    weight_decay : float
+        Decoupled (AdamW), on crossbar weights alone.
+    label_smoothing : float
+    weight_noise : float
+        Standard deviation of the noise added to crossbar weights in each step, in units of the largest
+        weight of the output channel.
+    clip_sigma : float
+        After each step, crossbar weights are clipped at this many standard deviations of their layer.
+    """
+
+    epochs: int
+    batch: int = 256
+    learning_rate: float = 6e-3
+    warmup: float = 0.2
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    weight_noise: float = 0.05
+    clip_sigma: float = 2.5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and how it got there.
+
+    Attributes
+    ----------
+    network : HybridNetwork
+        In evaluation mode.
+    validation_accuracy : tuple of float
+        After each epoch [%].
+    training_loss : tuple of float
+        Mean over each epoch.
+    test_accuracy : float
+        At the end [%].
+    seconds : tuple of float
+        Processor time of each epoch's training, evaluation left out [core-s].
+    """
+
+    network: HybridNetwork
+    validation_accuracy: tuple[float, ...]
+    training_loss: tuple[float, ...]
+    test_accuracy: float
+    seconds: tuple[float, ...]
+
+
+def generators(code: str, seed: int) -> tuple[torch.Generator, torch.Generator]:
+    """A generator for the initial weights and one for all that follows, from the code and the seed."""
+    base = np.random.SeedSequence([seed, zlib.crc32(code.encode("ascii"))]).generate_state(2, np.uint64)
+    first, second = (torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in base)
+    return first, second
+
+
+def crossbar_weights(network: nn.Module) -> list[Tensor]:
+    """Weights that a crossbar holds: those of convolutions and linear layers."""
+    return [m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+
+
+def train(
+    code: str,
+    data: Cifar10,
+    recipe: Recipe,
+    seed: int,
+    *,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> Trained:
+    """Train a network from scratch.
+
+    Parameters
+    ----------
+    code : str
+    data : Cifar10
+    recipe : Recipe
+    seed : int
+    on_epoch : callable, optional
+        Told the epoch's number (from 1) and the validation accuracy [%] after it.
+    """
+    initial, rng = generators(code, seed)
+    network = HybridNetwork(code, initial)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    weights = crossbar_weights(network)
+    held = {id(w) for w in weights}
+    others = [p for p in network.parameters() if id(p) not in held]
+    optimiser = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=recipe.learning_rate,
+        foreach=True,
+    )
+    steps = len(data.train) // recipe.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: one_cycle(step / (recipe.epochs * steps), recipe.warmup)
+    )
+    padded = pad(data.train)
+    labels = torch.from_numpy(data.train.labels)
+    losses, accuracies, seconds = [], [], []
+    for epoch in range(recipe.epochs):
+        network.train()
+        start = time.process_time()
+        order = torch.randperm(len(labels), generator=rng)
+        total = 0.0
+        for step in range(steps):
+            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+            images = augmented(padded, chosen, rng)
+            total += _step(network, weights, optimiser, images, labels[chosen], recipe, rng)
+            schedule.step()
+        seconds.append(time.process_time() - start)
+        losses.append(total / steps)
+        accuracies.append(accuracy(network, data.validation))
+        if on_epoch is not None:
+            on_epoch(epoch + 1, accuracies[-1])
+    return Trained(network, tuple(accuracies), tuple(losses), accuracy(network, data.test), tuple(seconds))
+
+
+def _step(
+    network: nn.Module,
+    weights: list[Tensor],
+    optimiser: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    rng: torch.Generator,
+) -> float:
+    """One step: the gradient is taken at noisy weights and applied to the clean ones."""
+    with torch.no_grad():
+        clean = [w.clone() for w in weights]
+        for w in weights:
+            scale = w.abs().amax(dim=tuple(range(1, w.dim())), keepdim=True)
+            noise = torch.empty_like(w).normal_(generator=rng)
+            w.addcmul_(noise, scale, value=recipe.weight_noise)
+    loss = functional.cross_entropy(network(images), labels, label_smoothing=recipe.label_smoothing)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    with torch.no_grad():
+        torch._foreach_copy_(weights, clean)
+        optimiser.step()
+        for w in weights:
+            bound = recipe.clip_sigma * w.std()
+            w.copy_(torch.minimum(torch.maximum(w, -bound), bound))
+    return float(loss.detach())
+
+
+def one_cycle(progress: float, warmup: float) -> float:
+    """Learning rate over its peak at ``progress``, 0 to 1: linear up, then a cosine down to zero."""
+    if progress < warmup:
+        return 0.04 + 0.96 * progress / warmup
+    return 0.5 * (1 + float(np.cos(np.pi * (progress - warmup) / (1 - warmup))))
+
+
+def pad(images: Images, margin: int = 4) -> Tensor:
+    """Pixels with a margin of zeros, (n, 32 + 2 margin, 32 + 2 margin, 3), uint8."""
+    return torch.from_numpy(np.pad(images.pixels, ((0, 0), (margin, margin), (margin, margin), (0, 0))))
+
+
+def augmented(padded: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
+    """Random 32 x 32 crops, half of them mirrored, normalised.
+
+    Returns
+    -------
+    Tensor, shape (len(chosen), 3, 32, 32), float32, channels_last
+    """
+    count, margin = len(chosen), padded.shape[1] - 32
+    shift = torch.randint(margin + 1, (count, 2), generator=rng)
+    mirrored = torch.rand(count, generator=rng) < 0.5
+    line = torch.arange(32)
+    rows = shift[:, 0, None] + line
+    columns = shift[:, 1, None] + torch.where(mirrored[:, None], line.flip(0), line)
+    return normalised(padded[chosen[:, None, None], rows[:, :, None], columns[:, None, :]])
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """Pixels (n, 32, 32, 3) uint8 -> (n, 3, 32, 32) float32, channels_last, zero mean and unit variance."""
+    mean, std = 255 * torch.tensor(MEAN), 255 * torch.tensor(STD)
+    return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, images: Images, batch: int = 1_000) -> float:
+    """Share of images that a network names rightly [%]; leaves it in evaluation mode."""
+    network.eval()
+    pixels, labels = torch.from_numpy(images.pixels), torch.from_numpy(images.labels)
+    hits = sum(
+        int((network(normalised(pixels[k : k + batch])).argmax(1) == labels[k : k + batch]).sum())
+        for k in range(0, len(labels), batch)
+    )
+    return 100 * hits / len(labels)
