@@ -1,0 +1,103 @@
+"""Freezing tasks from the table."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nasbench_imc as nbi
+from nasbench_imc.building import tasks as building
+from nasbench_imc.building.tasks import PLANS, Plan, freeze
+from nasbench_imc.scoring.random_search import expected_best
+
+PLAN = {plan.name: plan for plan in PLANS["nb201"]}
+SHIPPED = resources.files("nasbench_imc.suites").joinpath("data")
+CLOSED_FORM = [plan.name for plan in PLANS["nb201"] if plan.track != "M"]
+
+
+def shipped(name: str) -> str:
+    return SHIPPED.joinpath(name.replace("/", "__") + ".json").read_text(encoding="utf-8")
+
+
+def test_every_plan_is_shipped_and_no_other() -> None:
+    assert sorted(PLAN) == [task.name for task in nbi.tasks()]
+    files = [entry.name for entry in SHIPPED.iterdir() if entry.name.endswith(".json")]
+    assert sorted(files) == sorted(name.replace("/", "__") + ".json" for name in PLAN)
+
+
+@pytest.mark.parametrize("name", sorted(PLAN))
+def test_freezing_again_gives_the_shipped_file(bench: nbi.Benchmark, name: str) -> None:
+    assert freeze(PLAN[name], bench).to_json() == shipped(name)
+
+
+def test_simulated_runs_are_as_many_for_each_label_seed() -> None:
+    assert building.SIMULATED_RUNS % building.LABEL_SEEDS == 0
+    assert building.SIMULATED_RUNS >= 10_000
+
+
+@pytest.mark.parametrize("name", sorted(PLAN))
+def test_random_regret_falls_with_budget(name: str) -> None:
+    frozen = nbi.task(name).frozen
+    assert (np.diff(frozen.random_regret) < 0).all()
+    assert frozen.random_regret[-1] > frozen.reachable_regret >= 0
+    assert frozen.random_regret[-1] >= frozen.noise_floor > 0
+
+
+def test_random_regret_without_noise(bench: nbi.Benchmark) -> None:
+    """Where labels are exact random search does better, and reaches the best in the end."""
+    task = nbi.task("nb201/sram-digital/S-accuracy")
+    score = bench.array("accuracy", hardware=task.hardware[0]).astype(float)
+    regret = score.max() - expected_best(score, score, [*task.checkpoints, 2_000, len(score)])
+    assert (np.diff(regret) < 0).all()
+    assert regret[-1] == pytest.approx(0, abs=1e-9)
+    assert (regret[:7] < task.frozen.random_regret).all()
+
+
+@pytest.mark.parametrize("name", CLOSED_FORM)
+def test_limits_keep_the_share_that_was_planned(bench: nbi.Benchmark, name: str) -> None:
+    task = nbi.task(name)
+    assert set(task.limits) == set(PLAN[name].limits)
+    for metric, share in PLAN[name].limits.items():
+        ratio = bench.array(metric, hardware=task.hardware[0]) / task.limits[metric]
+        # Many cells share a cost, and the limit is rounded to four digits.
+        assert (ratio < 1 - 5e-4).mean() <= share <= (ratio < 1 + 5e-4).mean()
+        assert float(f"{task.limits[metric]:.4g}") == task.limits[metric]
+
+
+def test_task_under_its_noise_floor_is_refused(bench: nbi.Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = PLAN["nb201/sram-digital/S-accuracy"]
+    monkeypatch.setattr(type(bench), "label_noise", lambda *_: 0.5)
+    assert freeze(plan, bench).frozen.noise_floor == 0.5
+    monkeypatch.setattr(type(bench), "label_noise", lambda *_: 0.6)
+    with pytest.raises(nbi.TaskError, match=r"S-accuracy is too easy: random search ends 0\.53 "):
+        freeze(plan, bench)
+
+
+def test_freezing_all_writes_files_that_read_back(
+    bench: nbi.Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PLANS, "nb201", (PLAN["nb201/pcm-1d/C-energy"],))
+    made = building.freeze_all(bench, tmp_path / "new", log=lambda line: None)
+    (path,) = (tmp_path / "new").iterdir()
+    assert path.name == "nb201__pcm-1d__C-energy.json"
+    assert nbi.task(str(path)) == made[0] == nbi.task("nb201/pcm-1d/C-energy")
+
+
+def test_frozen_accuracies_are_the_tables(bench: nbi.Benchmark) -> None:
+    for name in PLAN:
+        task = nbi.task(name)
+        accuracy = bench.array("accuracy", hardware=task.hardware[0], at=task.at)
+        for metric, limit in task.limits.items():
+            accuracy = accuracy[bench.array(metric, hardware=task.hardware[0])[: len(accuracy)] <= limit]
+        assert (task.frozen.best, task.frozen.worst) == (accuracy.max(), accuracy.min())
+        assert json.loads(shipped(name))["table_sha256"] == bench.sha256
+
+
+def test_a_plans_track() -> None:
+    assert Plan("a", "dev", ("x",)).track == "S"
+    assert Plan("a", "dev", ("x",), limits={"energy": 0.5}).track == "C"
+    assert Plan("a", "dev", ("x",), ("accuracy", "energy")).track == "M"

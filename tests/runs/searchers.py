@@ -1,0 +1,151 @@
+"""Searchers of every kind, for the harness to survive. Loaded by path in other processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nasbench_imc import Design
+
+
+def raises(session, rng):
+    session.query(session.task.domain.random(rng))
+    raise RuntimeError("on purpose")
+
+
+def raises_an_error_that_cannot_be_pickled(session, rng):
+    class Local(Exception):
+        def __init__(self, a, b):
+            super().__init__(threading.Lock())
+
+        def __str__(self):
+            raise RuntimeError
+
+    raise Local(1, 2)
+
+
+def exits(session, rng):
+    session.query(session.task.domain.random(rng))
+    sys.exit(0)
+
+
+def interrupts(session, rng):
+    raise KeyboardInterrupt
+
+
+def runs_out_of_stack(session, rng):
+    runs_out_of_stack(session, rng)
+
+
+def loops(session, rng):
+    session.query(session.task.domain.random(rng))
+    while True:
+        pass
+
+
+def swallows(session, rng):
+    while True:
+        with contextlib.suppress(Exception):
+            session.query(session.task.domain.random(rng))
+
+
+def swallows_everything(session, rng):
+    while True:
+        try:
+            while True:
+                time.sleep(0.01)
+        except:  # noqa: E722
+            pass
+
+
+def sleeps(session, rng):
+    session.query(session.task.domain.random(rng))
+    time.sleep(1e6)
+
+
+def waits_for_a_lock(session, rng):
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+def leaves(session, rng):
+    session.query(session.task.domain.random(rng))
+    os._exit(3)
+
+
+def leaves_quietly(session, rng):
+    os._exit(0)
+
+
+def kills_itself(session, rng):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminates_itself(session, rng):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def repeats(session, rng):
+    design = session.task.domain.random(rng)
+    while True:
+        session.query(design)
+
+
+def returns(session, rng):
+    return None
+
+
+returns_early = returns_late = returns
+
+
+def asks_for_nan(session, rng):
+    session.query(session.task.domain.random(rng))
+    session.query(float("nan"))
+
+
+def asks_for_a_nan_design(session, rng):
+    session.query(Design(float("nan"), session.task.hardware[0]))
+
+
+def recommends_too_many(session, rng):
+    seen = [session.query(session.task.domain.random(rng)) for _ in range(30)]
+    session.recommend([each.design for each in seen])
+
+
+def changes_folder(session, rng):
+    os.chdir("/")
+    session.query(session.task.domain.random(rng))
+
+
+def slow(session, rng):
+    time.sleep(0.15)
+    session.query(session.task.domain.random(rng))
+
+
+def relies_on_hidden_state(session, rng):
+    """The order of a set of strings, and the global generators."""
+    domain = session.task.domain
+    codes = {domain.random(rng).arch for _ in range(30)}
+    for code in codes:
+        session.query(Design(code, session.task.hardware[0]))
+    for _ in range(5):
+        session.query(domain.random(np.random.default_rng(random.getrandbits(32))))
+        session.query(domain.random(np.random.default_rng(np.random.randint(2**31))))  # noqa: NPY002
+
+
+def fills_the_disk(session, rng):
+    """From the second seed on no file may grow beyond 16 bytes, while a marker lies beside this file."""
+    session.query(session.task.domain.random(rng))
+    if session.seed >= 1 and Path(os.environ["DISK_IS_FULL"]).exists():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))

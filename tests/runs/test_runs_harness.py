@@ -1,0 +1,258 @@
+"""Many runs: none is lost to another, to a killed command or to a full disk."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nasbench_imc as nbi
+from nasbench_imc.runs import Method, find_method, harness, read_log, read_logs, run_all
+from nasbench_imc.runs.log import log_path, write_log
+
+FILE = Path(__file__).with_name("searchers.py")
+COMMAND = Path(sys.executable).with_name("nasbench-imc")
+TASK = nbi.task("nb201/sram-digital/S-accuracy")
+
+
+def searcher(name: str) -> Method:
+    return find_method(f"{FILE}:{name}")
+
+
+def made_logs(folder: Path) -> dict[str, Any]:
+    return {f"{log.task}/{log.method}/{log.seed}": log for log in read_logs(folder)}
+
+
+def unpacked(path: Path) -> list[dict[str, Any]]:
+    """A log's lines without what was measured."""
+    found = [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    found[-1].pop("seconds")
+    return found
+
+
+ENDING = {
+    "raises": ("failed", "RuntimeError: on purpose"),
+    "raises_an_error_that_cannot_be_pickled": ("failed", "Local"),
+    "exits": ("failed", "SystemExit"),
+    "leaves": ("failed", "the run's process died"),
+    "kills_itself": ("failed", "the run's process died"),
+    "terminates_itself": ("failed", "the run's process died"),
+    "repeats": ("budget", ""),
+    "returns": ("finished", ""),
+    "asks_for_nan": ("failed", "expected a Design"),
+}
+ENDLESS = {
+    "loops": ("timeout", "stopped after 1 s"),
+    "swallows": ("timeout", "stopped after 1 s"),
+    "swallows_everything": ("timeout", "ended from outside after 2.5 s"),
+    "sleeps": ("timeout", "stopped after 1 s"),
+    "waits_for_a_lock": ("timeout", "stopped after 1 s"),
+}
+
+
+@pytest.mark.parametrize(("expected", "timeout"), [(ENDING, 60.0), (ENDLESS, 1.0)], ids=["ending", "endless"])
+def test_hostile_searchers_cost_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, tuple[str, str]], timeout: float
+) -> None:
+    """The runs before and after them, in the same processes, are made as ever."""
+    monkeypatch.setattr(harness, "GRACE", 1.5)
+    methods = [searcher("returns_early"), *map(searcher, expected), searcher("returns_late")]
+    report = run_all(methods, [TASK], [0], tmp_path, jobs=2, timeout=timeout, progress=False)
+    logs = {log.method.removeprefix("searchers."): log for log in read_logs(tmp_path)}
+    assert set(logs) == {*expected, "returns_early", "returns_late"}
+    for name, (end, error) in expected.items():
+        assert (name, logs[name].end) == (name, end)
+        assert error in logs[name].error
+    assert logs["returns_early"].end == logs["returns_late"].end == "finished"
+    troubled = {name for name, (end, _) in expected.items() if end in ("failed", "timeout")}
+    assert {outcome.job.method.name.removeprefix("searchers.") for outcome in report.troubled} == troubled
+    assert (report.done, report.skipped) == (len(methods) - len(troubled), 0)
+    again = run_all(methods, [TASK], [0], tmp_path, jobs=2, timeout=timeout, progress=False)
+    assert (again.done, again.skipped, again.troubled) == (0, len(methods), ())
+
+
+def test_process_that_leaves_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "GRACE", 1.5)
+    methods = [searcher("leaves_quietly"), searcher("returns")]
+    report = run_all(methods, [TASK], range(2), tmp_path, timeout=1.0, progress=False)
+    assert report.done == 2
+    assert [outcome.end for outcome in report.troubled] == ["timeout"] * 2
+    assert len(made_logs(tmp_path)) == 4
+
+
+def test_same_bytes_however_many_processes(tmp_path: Path) -> None:
+    methods = [searcher("relies_on_hidden_state"), find_method("random_search"), find_method("local_search")]
+    tasks = [TASK, nbi.task("nb201/pcm-1d/C-energy")]
+    for jobs in (1, 2):
+        run_all(methods, tasks, range(2), tmp_path / str(jobs), jobs=jobs, progress=False)
+    names = [path.relative_to(tmp_path / "1") for path in sorted((tmp_path / "1").rglob("*.gz"))]
+    assert len(names) == 12
+    for name in names:
+        assert unpacked(tmp_path / "1" / name) == unpacked(tmp_path / "2" / name)
+
+
+def test_killed_command_is_resumed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    names = f"{FILE}:slow,random_search"
+    command = [COMMAND, "run", "--methods", names, "--task", TASK.name, "--seeds", "12", "--jobs", "2"]
+    command += ["--quiet", "--out", out]
+    first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 90
+    while len(list(out.rglob("*.jsonl.gz"))) < 4:
+        assert time.monotonic() < deadline
+        assert first.poll() is None
+        time.sleep(0.01)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    kept = {path: path.stat().st_mtime_ns for path in out.rglob("*.jsonl.gz")}
+    assert 4 <= len(kept) < 24
+    for path in kept:
+        read_log(path)
+    torn = next(iter(kept)).parent / ".seed-0011.jsonl.gz.torn.tmp"  # as if killed within a write
+    torn.write_bytes(b"\x1f\x8b half")
+
+    second = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert second.returncode == 0, second.stderr
+    assert f"{24 - len(kept)} runs made, {len(kept)} were there, 0 in trouble" in second.stdout
+    assert len(made_logs(out)) == 24
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_killed_parent_leaves_no_process(tmp_path: Path) -> None:
+    command = [COMMAND, "run", "--methods", f"{FILE}:slow", "--task", TASK.name, "--seeds", "200"]
+    command += ["--jobs", "1", "--quiet", "--out", tmp_path]
+    parent = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while not list(tmp_path.rglob("*.jsonl.gz")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    parent.kill()
+    parent.wait()
+    try:
+        while True:  # until the group is empty
+            os.killpg(parent.pid, 0)
+            assert time.monotonic() < deadline, "a worker outlived its parent"
+            time.sleep(0.05)
+    except ProcessLookupError:
+        pass
+
+
+def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marker = tmp_path / "full"
+    marker.touch()
+    monkeypatch.setenv("DISK_IS_FULL", str(marker))
+    out, methods = tmp_path / "out", [searcher("fills_the_disk")]
+    report = run_all(methods, [TASK], range(3), out, progress=False)
+    assert report.done == 1
+    assert [(outcome.job.seed, outcome.end) for outcome in report.troubled] == [(1, ""), (2, "")]
+    assert all("could not be written" in outcome.error for outcome in report.troubled)
+    assert [log.seed for log in read_logs(out)] == [0]
+    assert not list(out.rglob("*.tmp"))
+    marker.unlink()
+    again = run_all(methods, [TASK], range(3), out, progress=False)
+    assert (again.done, again.skipped, again.troubled) == (2, 1, ())
+    assert len(made_logs(out)) == 3
+
+
+def test_no_room_for_the_log_of_a_lost_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(harness, "write_log", full)  # here, not in the run's own process
+    report = run_all([searcher("leaves"), searcher("returns")], [TASK], [0], tmp_path, progress=False)
+    assert report.done == 1
+    (lost,) = report.troubled
+    assert lost.end == ""
+    assert "process died" in lost.error
+    assert "No space left on device" in lost.error
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        run_all([searcher("returns")], [TASK], [0], tmp_path / "file", progress=False)
+    with pytest.raises(OSError, match="file"):
+        run_all([searcher("returns")], [TASK], [0], tmp_path / "file" / "below", progress=False)
+
+
+def test_place_of_one_log_is_taken(tmp_path: Path) -> None:
+    taken = log_path(tmp_path, TASK.name, "searchers.returns", 0).parent
+    taken.parent.mkdir(parents=True)
+    taken.write_text("a file where the method's folder should be")
+    report = run_all(
+        [searcher("returns"), searcher("repeats")], [TASK], [0], tmp_path, jobs=1, progress=False
+    )
+    assert report.done == 1
+    (lost,) = report.troubled
+    assert (lost.job.method.name, lost.end) == ("searchers.returns", "")
+    assert "could not be written" in lost.error
+
+
+def test_retry_failed(tmp_path: Path) -> None:
+    methods = [searcher("raises"), searcher("returns")]
+    run_all(methods, [TASK], range(2), tmp_path, progress=False)
+    stopped = log_path(tmp_path, TASK.name, "searchers.returns", 1)
+    write_log(replace(read_log(stopped), end="timeout"), stopped)
+    kept = log_path(tmp_path, TASK.name, "searchers.returns", 0)
+    before = kept.stat().st_mtime_ns
+    plain = run_all(methods, [TASK], range(2), tmp_path, progress=False)
+    assert (plain.done, plain.skipped, plain.troubled) == (0, 4, ())
+    again = run_all(methods, [TASK], range(2), tmp_path, retry_failed=True, progress=False)
+    assert (again.done, again.skipped, len(again.troubled)) == (1, 1, 2)
+    assert read_log(stopped).end == "finished"
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_relative_folder_and_a_searcher_that_changes_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = run_all([searcher("changes_folder")], [TASK], range(2), Path("out"), progress=False)
+    assert report.done == 2
+    assert len(made_logs(tmp_path / "out")) == 2
+
+
+def test_logs_of_another_table_are_not_mixed(tmp_path: Path) -> None:
+    run_all([searcher("returns")], [TASK], range(1), tmp_path, progress=False)
+    path = log_path(tmp_path, TASK.name, "searchers.returns", 0)
+    write_log(replace(read_log(path), table_sha256="0" * 64), path)
+    with pytest.raises(nbi.LogError, match=r"was made with table .* give another --out, or delete it"):
+        run_all([searcher("returns")], [TASK], range(2), tmp_path, progress=False)
+    path.write_bytes(b"damaged")
+    with pytest.raises(nbi.LogError, match="delete it and run again"):
+        run_all([searcher("returns")], [TASK], range(2), tmp_path, progress=False)
+
+
+def test_two_of_one_name_would_share_their_logs(tmp_path: Path) -> None:
+    one = searcher("returns")
+    with pytest.raises(nbi.BenchmarkError, match=r"two methods are called 'searchers\.returns'"):
+        run_all([one, replace(one, source=f"{FILE}:raises")], [TASK], [0], tmp_path, progress=False)
+    with pytest.raises(nbi.BenchmarkError, match="two tasks are called"):
+        run_all([one], [TASK, replace(TASK, at="t0")], [0], tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan"), float("inf")])
+def test_time_limit_is_a_positive_number(tmp_path: Path, timeout: float) -> None:
+    with pytest.raises(nbi.BenchmarkError, match="time limit"):
+        run_all([searcher("returns")], [TASK], [0], tmp_path, timeout=timeout, progress=False)
+
+
+def test_method_that_cannot_be_loaded_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(nbi.UnknownNameError, match="has no function 'nothing'"):
+        run_all([Method("x", f"{FILE}:nothing")], [TASK], range(30), tmp_path, progress=False)
+
+
+def test_nothing_to_run(tmp_path: Path) -> None:
+    report = run_all([], [TASK], range(3), tmp_path, progress=False)
+    assert (report.done, report.skipped, report.troubled) == (0, 0, ())

@@ -1,0 +1,195 @@
+"""What stands at each checkpoint, and its regret."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nasbench_imc as nbi
+from nasbench_imc.scoring import front, regret_curve, standing
+from nasbench_imc.scoring.regret import normalised
+
+S, C, M = "nb201/sram-digital/S-accuracy", "nb201/pcm-1d/C-energy", "nb201/sram-digital/M-energy"
+Event = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def archs(bench: nbi.Benchmark) -> tuple[str, ...]:
+    return bench.architectures
+
+
+def queries(archs: tuple[str, ...], labels: list[float], first: int = 0, **costs: float) -> list[Event]:
+    return [
+        {
+            "query": {"arch": archs[first + k]},
+            "values": {"accuracy": label, **costs},
+            "proposals": first + k + 1,
+        }
+        for k, label in enumerate(labels)
+    ]
+
+
+def recommend(*archs: str) -> Event:
+    return {"recommend": [{"arch": arch} for arch in archs]}
+
+
+def standing_archs(name: str, events: list[Event]) -> list[list[str]]:
+    return [[design.arch for design in designs] for designs in standing(nbi.task(name), events)]
+
+
+def test_default_is_the_best_by_search_label_at_each_checkpoint(archs: tuple[str, ...]) -> None:
+    rising = queries(archs, [float(k) for k in range(200)])
+    assert standing_archs(S, rising) == [[archs[n - 1]] for n in (10, 16, 27, 45, 74, 121, 200)]
+    falling = queries(archs, [float(-k) for k in range(200)])
+    assert standing_archs(S, falling) == [[archs[0]]] * 7
+
+
+def test_recommendation_right_after_the_checkpoints_last_query_counts(archs: tuple[str, ...]) -> None:
+    events = [*queries(archs, [50.0] * 10), recommend(archs[3]), *queries(archs, [60.0] * 190, first=10)]
+    assert standing_archs(S, events) == [[archs[3]]] * 7
+
+
+def test_recommendation_after_the_next_query_is_too_late(archs: tuple[str, ...]) -> None:
+    events = [*queries(archs, [50.0] * 11), recommend(archs[3]), *queries(archs, [60.0] * 189, first=11)]
+    assert standing_archs(S, events) == [[archs[0]]] + [[archs[3]]] * 6
+
+
+def test_last_of_several_recommendations_stands(archs: tuple[str, ...]) -> None:
+    events = [*queries(archs, [50.0] * 10), recommend(archs[3]), recommend(archs[4])]
+    events += [*queries(archs, [60.0] * 10, first=10), recommend(archs[12])]
+    events += queries(archs, [60.0] * 180, first=20)
+    assert standing_archs(S, events) == [[archs[4]]] * 2 + [[archs[12]]] * 5
+
+
+def test_recommendation_after_the_last_query_of_all(archs: tuple[str, ...]) -> None:
+    events = [*queries(archs, [float(k) for k in range(200)]), recommend(archs[5])]
+    assert standing_archs(S, events)[-2:] == [[archs[120]], [archs[5]]]
+
+
+def test_run_that_ends_early_keeps_what_stood(archs: tuple[str, ...]) -> None:
+    events = queries(archs, [float(k) for k in range(13)])
+    assert standing_archs(S, events) == [[archs[9]]] + [[archs[12]]] * 6
+    assert standing_archs(S, [*events, recommend(archs[1])]) == [[archs[9]]] + [[archs[1]]] * 6
+    assert standing_archs(S, []) == [[]] * 7
+
+
+def test_default_is_feasible(archs: tuple[str, ...]) -> None:
+    limit = nbi.task(C).limits["energy"]
+    over, under = queries(archs, [99.0], energy=limit * 1.001), queries(archs, [20.0], first=1, energy=limit)
+    assert standing_archs(C, over) == [[]] * 7
+    assert standing_archs(C, over + under) == [[archs[1]]] * 7
+
+
+def test_default_on_several_objectives_is_the_front_by_search_labels(
+    bench: nbi.Benchmark, archs: tuple[str, ...]
+) -> None:
+    task = nbi.task(M)
+    with task.session(0, bench) as s:
+        for arch in archs[::300]:
+            s.query(nbi.Design(arch, task.hardware[0]))
+        events, seen = s.events(), s.observations
+    accuracy = np.array([o.values["accuracy"] for o in seen])
+    costs = np.array([[o.values["energy"]] for o in seen])
+    points = normalised(task, accuracy, costs)
+    number = {o.design: k for k, o in enumerate(seen)}
+    named = {tuple(points[number[design]]) for design in standing(task, events)[-1]}
+    on_front = {
+        tuple(p)
+        for p in points
+        if (p < 1.1).all() and not ((points <= p).all(axis=1) & (points < p).any(axis=1)).any()
+    }
+    assert 1 < len(on_front) <= 20
+    assert named == on_front
+
+
+def best_arch(bench: nbi.Benchmark, task: nbi.Task) -> str:
+    accuracy = bench.array("accuracy", hardware=task.hardware[0]).astype(float)
+    for metric, limit in task.limits.items():
+        accuracy[bench.array(metric, hardware=task.hardware[0]) > limit] = -1
+    return bench.architectures[int(np.argmax(accuracy))]
+
+
+@pytest.mark.parametrize("name", [t.name for t in nbi.tasks() if t.track != "M"])
+def test_oracle_has_no_regret(bench: nbi.Benchmark, name: str) -> None:
+    task = nbi.task(name)
+    best = nbi.Design(best_arch(bench, task), task.hardware[0])
+    with task.session(0, bench) as s:
+        s.query(best)
+        s.recommend(best)
+        for arch in bench.architectures[: task.budget - 1]:
+            s.query(nbi.Design(arch, task.hardware[0]))
+    assert regret_curve(task, bench, s.events()).tolist() == [0.0] * 7
+
+
+@pytest.mark.parametrize("name", [t.name for t in nbi.tasks() if t.track == "M"])
+def test_oracle_of_the_front(bench: nbi.Benchmark, name: str) -> None:
+    task = nbi.task(name)
+    accuracy = bench.array("accuracy", hardware=task.hardware[0]).astype(float)
+    costs = bench.array(["energy"], hardware=task.hardware[0]).astype(float)
+    on_front = np.flatnonzero(front.front_mask(accuracy, costs, accuracy.max()))
+    designs = [nbi.Design(bench.architectures[k], task.hardware[0]) for k in on_front]
+    points = normalised(task, accuracy[on_front], costs[on_front])
+    assert points.min(axis=0) == pytest.approx(0, abs=1e-12)
+    assert points.max(axis=0) == pytest.approx(1)
+    assert front.hypervolume(points) == pytest.approx(task.frozen.best_hypervolume)
+    with task.session(0, bench) as s:
+        for design in designs[: task.budget]:
+            s.query(design)
+        s.recommend([designs[k] for k in front.best_subset(points, 20)])
+    # Twenty designs stand for a front of more.
+    assert 0 <= regret_curve(task, bench, s.events())[-1] < 0.05 * task.frozen.random_regret[-1]
+
+
+def test_infeasible_or_missing_is_the_worst_feasible(bench: nbi.Benchmark, archs: tuple[str, ...]) -> None:
+    task = nbi.task(C)
+    worst = task.frozen.best - task.frozen.worst
+    energy = bench.array("energy", hardware=task.hardware[0])
+    accuracy = bench.array("accuracy", hardware=task.hardware[0]).astype(float)
+    assert accuracy[energy <= task.limits["energy"]].min() == task.frozen.worst
+    assert accuracy[energy <= task.limits["energy"]].max() == task.frozen.best
+    over = int(np.argmax(energy))
+    events = queries(archs, [90.0], first=over, energy=float(energy[over]))
+    assert regret_curve(task, bench, events).tolist() == [worst] * 7
+    assert regret_curve(task, bench, [*events, recommend(archs[over])]).tolist() == [worst] * 7
+    assert regret_curve(task, bench, []).tolist() == [worst] * 7
+
+
+def test_regret_is_on_score_labels_not_on_what_was_seen(bench: nbi.Benchmark, archs: tuple[str, ...]) -> None:
+    task = nbi.task(S)
+    events = queries(archs, [99.9], first=400)
+    truth = bench.query(nbi.Design(archs[400], task.hardware[0]))["accuracy"]
+    assert regret_curve(task, bench, events) == pytest.approx([task.frozen.best - truth] * 7)
+
+
+def test_designs_outside_the_window_count_nothing(bench: nbi.Benchmark, archs: tuple[str, ...]) -> None:
+    task = nbi.task(M)
+    accuracy = bench.array("accuracy", hardware=task.hardware[0])
+    energy = bench.array("energy", hardware=task.hardware[0])
+    poor = np.flatnonzero(accuracy < task.frozen.best - front.ACCURACY_WINDOW)
+    good = int(np.argmax(accuracy))
+    outside = archs[poor[np.argmin(energy[poor])]]
+    nothing = regret_curve(task, bench, [*queries(archs, [50.0], energy=9.0), recommend(outside)])
+    assert nothing.tolist() == [task.frozen.best_hypervolume] * 7
+    alone = regret_curve(task, bench, [*queries(archs, [50.0], energy=9.0), recommend(archs[good])])
+    both = regret_curve(task, bench, [*queries(archs, [50.0], energy=9.0), recommend(archs[good], outside)])
+    assert both.tolist() == alone.tolist()
+    assert alone[0] < task.frozen.best_hypervolume
+
+
+def test_window_holds_also_where_the_reference_lies_beyond_it(
+    bench: nbi.Benchmark, archs: tuple[str, ...]
+) -> None:
+    shipped = nbi.task(M)
+    nadir = {**shipped.frozen.nadir, "accuracy": shipped.frozen.best - 9.9}  # the reference: 10.89 below
+    task = replace(shipped, frozen=replace(shipped.frozen, nadir=nadir))
+    below = shipped.frozen.best - bench.array("accuracy", hardware=task.hardware[0])
+    energy = bench.array("energy", hardware=task.hardware[0])
+    counted = []
+    for low, high in ((9.2, 9.99), (10.01, 10.8)):
+        inside = np.flatnonzero((below > low) & (below < high) & (energy < nadir["energy"]))
+        events = [*queries(archs, [50.0], energy=9.0), recommend(archs[inside[0]])]
+        counted.append(regret_curve(task, bench, events)[-1] < task.frozen.best_hypervolume)
+    assert counted == [True, False]

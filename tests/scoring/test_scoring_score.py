@@ -1,0 +1,192 @@
+"""Scores of runs and methods, above all that random search scores 1."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nasbench_imc as nbi
+from nasbench_imc.runs import RunLog
+from nasbench_imc.scoring import regret_curve, score
+from nasbench_imc.scoring.score import bootstrap_interval
+from nasbench_imc_baselines import random_search
+
+S, C, M = "nb201/sram-digital/S-accuracy", "nb201/pcm-1d/C-energy", "nb201/sram-digital/M-energy"
+
+
+def random_run(task: nbi.Task, bench: nbi.Benchmark, label_seed: int, rng: Any) -> list[dict[str, Any]]:
+    with task.session(label_seed, bench) as s, contextlib.suppress(nbi.BudgetExhausted):
+        random_search.search(s, rng)
+    return s.events()
+
+
+def log(name: str, method: str, seed: int, events: list[dict[str, Any]], **fields: Any) -> RunLog:
+    bench = nbi.task(name).load_table()
+    made = RunLog(
+        method=method,
+        task=name,
+        seed=seed,
+        table=bench.version,
+        table_sha256=bench.sha256,
+        official=True,
+        events=tuple(events),
+        end="budget",
+        error="",
+        charged=200,
+        proposals=200,
+        seconds=1.0,
+    )
+    return replace(made, **fields)
+
+
+@pytest.fixture(scope="module")
+def logs(bench: nbi.Benchmark) -> list[RunLog]:
+    """Three methods, two tasks, three seeds; ``early`` stops after ten queries."""
+    made = []
+    for name in (S, M):
+        for seed in range(3):
+            for k, method in enumerate(("first", "second", "early")):
+                events = random_run(nbi.task(name), bench, seed, np.random.default_rng([k, seed]))
+                made.append(log(name, method, seed, events[:10] if method == "early" else events))
+    return made
+
+
+@pytest.mark.parametrize("name", [task.name for task in nbi.tasks()])
+def test_random_search_scores_one(bench: nbi.Benchmark, name: str) -> None:
+    """210 runs, seven a label seed: the mean score is 1, and each checkpoint's regret the frozen one."""
+    task = nbi.task(name)
+    seeds = np.repeat(np.arange(task.label_seeds), 7)
+    curves = np.stack(
+        [
+            regret_curve(task, bench, random_run(task, bench, int(seed), np.random.default_rng([4, k])))
+            for k, seed in enumerate(seeds)
+        ]
+    )
+    # The seeds are not drawn but all used, so only the spread within a seed makes the mean uncertain.
+    scores = curves.sum(axis=1) / np.sum(task.frozen.random_regret)
+    within = scores.reshape(task.label_seeds, 7).std(axis=1, ddof=1)
+    error = np.sqrt((within**2).mean() / len(scores))
+    assert error < 0.04
+    assert scores.mean() == pytest.approx(1, abs=3 * error)
+    spread = curves.reshape(task.label_seeds, 7, -1).var(axis=1, ddof=1).mean(axis=0)
+    off = (curves.mean(axis=0) - task.frozen.random_regret) / np.sqrt(spread / len(curves))
+    assert np.abs(off).max() < 4
+
+
+def test_score_of_a_run_is_the_ratio_of_sums(bench: nbi.Benchmark, logs: list[RunLog]) -> None:
+    runs = score(logs).runs
+    assert len(runs) == len(logs) == 18
+    for made in logs:
+        task = nbi.task(made.task)
+        row = runs[(runs.task == made.task) & (runs.method == made.method) & (runs.seed == made.seed)]
+        curve = regret_curve(task, bench, made.events)
+        assert row.score.item() == pytest.approx(curve.sum() / sum(task.frozen.random_regret))
+        assert row.regret.item().tolist() == curve.tolist()
+
+
+def test_by_task_and_leaderboard(logs: list[RunLog]) -> None:
+    scores = score(logs)
+    cells = scores.by_task()
+    assert len(cells) == 6
+    assert (cells.runs == 3).all()
+    for row in cells.itertuples():
+        own = scores.runs[(scores.runs.task == row.task) & (scores.runs.method == row.method)]
+        assert row.score == pytest.approx(own.score.mean())
+        assert own.score.min() - 1e-9 <= row.low <= row.score <= row.high <= own.score.max() + 1e-9
+        assert row.regret == pytest.approx(np.mean([curve[-1] for curve in own.regret]))
+    board = scores.leaderboard()
+    assert list(board["rank"]) == sorted(board["rank"])
+    assert board.index[-1] == "early"
+    assert board.loc["early", "mean_rank"] == 3
+    for method in scores.methods:
+        assert board.loc[method, "score"] == pytest.approx(np.mean([board.loc[method, t] for t in (S, M)]))
+        assert board.loc[method, "low"] <= board.loc[method, "score"] <= board.loc[method, "high"]
+        assert scores.regrets(S, method).shape == (3, 7)
+
+
+def test_equal_methods_share_a_rank(logs: list[RunLog]) -> None:
+    twins = [made for made in logs if made.method != "second"]
+    twins += [replace(made, method="twin") for made in logs if made.method == "first"]
+    board = score(twins).leaderboard()
+    assert board.loc["first", "rank"] == board.loc["twin", "rank"] == 1
+    assert board.loc["first", "mean_rank"] == board.loc["twin", "mean_rank"] == 1.5
+    assert board.loc["early", "rank"] == 3
+
+
+def test_adding_a_method_changes_no_other_score(logs: list[RunLog]) -> None:
+    few, all_ = score(made for made in logs if made.method != "early"), score(logs)
+    few_board, board = few.leaderboard(), all_.leaderboard()
+    columns = ["score", "low", "high", S, M]
+    for method in few.methods:
+        assert few_board.loc[method, columns].tolist() == board.loc[method, columns].tolist()
+
+
+def test_order_of_the_logs_does_not_matter(logs: list[RunLog]) -> None:
+    one, other = score(logs), score(reversed(logs))
+    assert one.by_task().equals(other.by_task())
+    assert one.leaderboard().equals(other.leaderboard())
+
+
+def test_bootstrap_is_deterministic_and_covers() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    low, high = bootstrap_interval(values)
+    assert bootstrap_interval(values) == (low, high)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(30), rel=0.1)
+    assert bootstrap_interval(np.array([0.5])) == (0.5, 0.5)
+
+
+def test_failed_runs_are_counted_and_scored(logs: list[RunLog]) -> None:
+    lost = [log(S, "lost", seed, [], end="failed", error="died", charged=0) for seed in range(3)]
+    cells = score([*logs, *lost]).by_task().set_index(["task", "method"])
+    task = nbi.task(S)
+    assert cells.loc[(S, "lost"), "failed"] == 3
+    worst = 7 * (task.frozen.best - task.frozen.worst) / sum(task.frozen.random_regret)
+    assert cells.loc[(S, "lost"), "score"] == pytest.approx(worst)
+
+
+def test_no_logs() -> None:
+    with pytest.raises(nbi.LogError, match="no run logs"):
+        score([])
+
+
+def test_duplicate_logs(logs: list[RunLog]) -> None:
+    with pytest.raises(nbi.LogError, match=r"two logs of first on .* with seed 0"):
+        score([*logs, logs[0]])
+
+
+def test_log_of_another_table(logs: list[RunLog]) -> None:
+    with pytest.raises(nbi.LogError, match=r"was made with table 000000000000"):
+        score([replace(logs[0], table_sha256="0" * 64)])
+
+
+def test_log_of_an_unknown_task(logs: list[RunLog]) -> None:
+    with pytest.raises(nbi.UnknownNameError, match="unknown task"):
+        score([replace(logs[0], task="nb201/none")])
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"query": {"arch": "cell"}, "values": {"accuracy": 99.0}, "proposals": 1},
+        {"query": {}, "values": {"accuracy": 99.0}, "proposals": 1},
+        {"query": {"arch": "cell"}, "values": {}, "proposals": 1},
+        {"query": {"arch": "cell", "colour": "red"}, "values": {"accuracy": 99.0}, "proposals": 1},
+        {"recommend": [{"arch": None}]},
+        {"recommend": [{"arch": "cell", "hardware": "chip"}]},
+    ],
+)
+def test_log_that_does_not_fit_its_task(event: dict[str, Any]) -> None:
+    with pytest.raises(nbi.LogError, match=r"the log of m on .*, seed 4, does not fit the task"):
+        score([log(S, "m", 4, [event])])
+
+
+def test_leaderboard_refuses_gaps(logs: list[RunLog]) -> None:
+    scores = score(made for made in logs if (made.method, made.task) != ("second", M))
+    assert len(scores.by_task()) == 5
+    with pytest.raises(nbi.LogError, match=f"second on {M}"):
+        scores.leaderboard()

@@ -1,0 +1,205 @@
+"""Tasks: the shipped ones, and task files that are malformed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import nasbench_imc as nbi
+from nasbench_imc.suites import Task
+
+NAMES = [
+    "nb201/pcm-1d/C-energy",
+    "nb201/pcm-1d/M-energy",
+    "nb201/pcm-1d/S-accuracy",
+    "nb201/sram-digital/C-latency",
+    "nb201/sram-digital/M-energy",
+    "nb201/sram-digital/S-accuracy",
+]
+S, C, M = NAMES[5], NAMES[0], NAMES[4]
+
+
+def changed(name: str, change: Callable[[dict[str, Any]], object]) -> str:
+    data = json.loads(nbi.task(name).to_json())
+    change(data)
+    return json.dumps(data)
+
+
+def test_six_tasks_three_a_suite() -> None:
+    assert [task.name for task in nbi.tasks()] == NAMES
+    for suite in ("dev", "test"):
+        assert sorted(task.track for task in nbi.tasks(suite)) == ["C", "M", "S"]
+        assert all(task.suite == suite for task in nbi.tasks(suite=suite))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_task_file_round_trip(name: str) -> None:
+    task = nbi.task(name)
+    again = Task.from_json(task.to_json(), "here")
+    assert again == task
+    assert hash(again) == hash(task)
+    assert again.to_json() == task.to_json()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_task_agrees_with_its_name(name: str) -> None:
+    task = nbi.task(name)
+    track = name.split("/")[-1][0]
+    assert task.track == track
+    assert task.at == "1d"
+    assert bool(task.limits) == (track == "C")
+    assert task.max_recommended == (20 if track == "M" else 1)
+    assert task.max_proposals == 20 * task.budget
+    assert len(task.domain) == 15_625
+
+
+@pytest.mark.parametrize("name", ["", "nb201", "nb201/sram-digital/S-acuracy", "no.json", None, 3, [], 1.5])
+def test_unknown_task(name: Any) -> None:
+    with pytest.raises(nbi.UnknownNameError, match=r"unknown task.*nb201/"):
+        nbi.task(name)
+
+
+@pytest.mark.parametrize("suite", ["", "prod", 3, []])
+def test_unknown_suite(suite: Any) -> None:
+    with pytest.raises(nbi.UnknownNameError, match=r"unknown suite.*'dev', 'test'"):
+        nbi.tasks(suite)
+
+
+def test_task_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(changed(S, lambda data: data.update(name="mine/S")))
+    assert nbi.task(str(path)).name == "mine/S"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"3", b"{}", b"{", b"\xff\xfe\x00", b'{"frozen": 3}', b"[" * 100_000]
+)
+def test_not_a_task_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.json"
+    path.write_bytes(content)
+    with pytest.raises(nbi.TaskError, match=r"bad.json"):
+        nbi.task(str(path))
+
+
+@pytest.mark.parametrize("name", [S, C, M])
+def test_every_field_is_needed(name: str) -> None:
+    data = json.loads(nbi.task(name).to_json())
+    for field in data:
+        with pytest.raises(nbi.TaskError, match="is not a task file"):
+            Task.from_json(changed(name, lambda d, f=field: d.pop(f)), "here")
+    for field in data["frozen"]:
+        with pytest.raises(nbi.TaskError, match="is not a task file"):
+            Task.from_json(changed(name, lambda d, f=field: d["frozen"].pop(f)), "here")
+    with pytest.raises(nbi.TaskError, match="extra"):
+        Task.from_json(changed(name, lambda d: d.update(extra=1)), "here")
+
+
+@pytest.mark.parametrize("name", [S, C, M])
+@pytest.mark.parametrize("value", [None, True, -1, "x y", [], ["a", "a"], [1], {}, {"accuracy": 0}])
+def test_no_field_takes_just_anything(name: str, value: Any) -> None:
+    """Each value is refused in each field, but where it is right."""
+    data = json.loads(nbi.task(name).to_json())
+    for field in data:
+        if field in ("table", "table_version", "table_sha256", "at") and isinstance(value, str):
+            continue  # strings that the table judges
+        if value == data[field] or (field, value) == ("hardware", ["a", "a"]):
+            continue
+        with pytest.raises(nbi.TaskError, match=r"^here"):
+            Task.from_json(changed(name, lambda d, f=field: d.update({f: value})), "here")
+    for field in data["frozen"]:
+        if value == data["frozen"][field] or (value == -1 and not isinstance(data["frozen"][field], list)):
+            continue
+        with pytest.raises(nbi.TaskError, match=r"^here"):
+            Task.from_json(changed(name, lambda d, f=field: d["frozen"].update({f: value})), "here")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        (S, {"name": "../../etc"}, "name"),
+        (S, {"name": "/abs"}, "name"),
+        (S, {"track": "J"}, "track 'J' must be one of"),
+        (S, {"suite": "prod"}, "suite 'prod' must be one of"),
+        (S, {"hardware": "sram-digital-r128"}, "hardware must be"),
+        (S, {"hardware": ["a", "a"]}, "hardware must be"),
+        (S, {"objectives": ["energy"]}, "accuracy"),
+        (S, {"objectives": ["accuracy", "energy"]}, "track M"),
+        (M, {"objectives": ["accuracy"]}, "track M"),
+        (M, {"objectives": ["accuracy", "accuracy_digital"]}, "no cost"),
+        (S, {"limits": {"energy": 1.0}}, "track C"),
+        (C, {"limits": {}}, "track C"),
+        (C, {"limits": {"accuracy": 50.0}}, "no cost"),
+        (C, {"limits": {"energy": "1"}}, "limits must be"),
+        (S, {"budget": 199}, "end at the budget"),
+        (S, {"budget": 2.5}, "budget must be"),
+        (S, {"checkpoints": [200]}, "for each checkpoint"),
+        (S, {"checkpoints": [16, 10, 27, 45, 74, 121, 200]}, "rise"),
+        (S, {"checkpoints": [10, 10, 27, 45, 74, 121, 200]}, "rise"),
+    ],
+)
+def test_malformed_field(name: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(nbi.TaskError, match=message):
+        Task.from_json(changed(name, lambda data: data.update(fields)), "here")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        (S, {"best": 1.0}, "best must not be below"),
+        (S, {"noise_floor": "low"}, "noise_floor must be a number"),
+        (S, {"random_regret": [0.0] * 7}, "must not be 0"),
+        (S, {"random_regret": [1.0] * 6}, "for each checkpoint"),
+        (S, {"ideal": {"accuracy": 90.0}}, "ideal"),
+        (M, {"ideal": {"accuracy": 90.0}}, "ideal"),
+        (M, {"nadir": {"accuracy": 90.0, "energy": 0.0}}, "nadir"),
+    ],
+)
+def test_malformed_frozen_field(name: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(nbi.TaskError, match=message):
+        Task.from_json(changed(name, lambda data: data["frozen"].update(fields)), "here")
+
+
+def test_nan_in_a_task_file() -> None:
+    text = nbi.task(S).to_json().replace('"worst": 10.0', '"worst": NaN')
+    assert "NaN" in text
+    with pytest.raises(nbi.TaskError, match="NaN"):
+        Task.from_json(text, "here")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hardware": ["sram-digital-r127"]}, "unknown hardware"),
+        ({"hardware": ["rram-sliced-r64-adc8-mux16"]}, "no 'accuracy' on rram"),
+        ({"at": "1y"}, "unknown time"),
+        ({"limits": {"energi": 1.0}}, "unknown metric"),
+        ({"table_sha256": "0" * 64}, "belongs to table 'nb201'"),
+    ],
+)
+def test_task_that_its_table_cannot_answer(
+    bench: nbi.Benchmark, fields: dict[str, Any], message: str
+) -> None:
+    task = Task.from_json(changed(C, lambda data: data.update(fields)), "here")
+    with pytest.raises(nbi.TaskError, match=message):
+        task.session(0, bench)
+
+
+def test_other_table_is_refused_unless_unofficial(bench: nbi.Benchmark) -> None:
+    task = nbi.task(S)
+    answers = {name: getattr(bench, name) for name in ("label_noise", "query", "architectures", "metrics")}
+
+    def table(**fields: Any) -> Any:
+        given = {"name": "nb201", "version": "9.9", "official": True, "sha256": "0" * 64}
+        return SimpleNamespace(**{**given, **answers, **fields})
+
+    with pytest.raises(nbi.TaskError, match=r"not to 'nb201' 9\.9"):
+        task.check_table(table())
+    with pytest.raises(nbi.TaskError, match="not to 'hybrid'"):
+        task.check_table(table(name="hybrid", official=False))
+    task.check_table(table(official=False))
+    task.check_table(bench)
