@@ -50,7 +50,7 @@ def write_table(
         Where each part comes from and under which licence, stored as JSON.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    with replacing(out) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
         file.attrs.update(
             schema=layout.SCHEMA,
             space=space,
