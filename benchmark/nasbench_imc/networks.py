@@ -6,6 +6,7 @@ so every space is costed by the same code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -101,3 +102,58 @@ class Network:
     def weights(self) -> int:
         """Stationary weights [elements], without biases."""
         return sum(layer.weights for layer in self.layers)
+
+
+class NetworkBuilder:
+    """Collects the layers of a network. A tensor is the index of the layer that makes it.
+
+    None stands for a tensor that no layer makes: the network's input, or a constant.
+    """
+
+    def __init__(self) -> None:
+        self._layers: list[Layer] = []
+        self._producers: list[tuple[int, ...]] = []
+
+    def add(
+        self,
+        kind: Kind,
+        fan_in: int,
+        outputs: int,
+        pixels: int,
+        *sources: int | None,
+        input_elements: int,
+        groups: int = 1,
+    ) -> int:
+        """Append a layer; see :class:`Layer`."""
+        self._layers.append(Layer(kind, fan_in, outputs, pixels, groups, input_elements))
+        self._producers.append(tuple(source for source in sources if source is not None))
+        return len(self._layers) - 1
+
+    def conv(
+        self,
+        kernel: int,
+        c_in: int,
+        c_out: int,
+        size: int,
+        source: int | None,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+    ) -> int:
+        """Append a convolution; ``size`` is the side of its output [pixels]."""
+        fan_in = kernel**2 * c_in // groups
+        read = c_in * (size * stride) ** 2
+        return self.add("mvm", fan_in, c_out, size**2, source, input_elements=read, groups=groups)
+
+    def sum(self, channels: int, size: int, sources: Sequence[int | None]) -> int | None:
+        """Append the sum of tensors of one shape; one passes through, none gives a constant zero."""
+        if len(sources) < 2:
+            return sources[0] if sources else None
+        elements = channels * size**2
+        return self.add(
+            "vector", len(sources) - 1, channels, size**2, *sources, input_elements=len(sources) * elements
+        )
+
+    def build(self, input_elements: int) -> Network:
+        """The network, whose input has so many elements."""
+        return Network(tuple(self._layers), tuple(self._producers), input_elements)

@@ -16,7 +16,7 @@ from functools import cache
 from types import MappingProxyType
 
 from nasbench_imc.errors import UnknownNameError, unknown
-from nasbench_imc.networks import Kind, Layer, Network
+from nasbench_imc.networks import Network, NetworkBuilder
 from nasbench_imc.spaces.base import Space
 
 OPERATORS = ("c", "m", "a")
@@ -129,35 +129,11 @@ def stages(code: str) -> tuple[Stage, ...]:
     )
 
 
-class _Builder:
-    """Collects layers; a tensor is the index of the layer that makes it."""
-
-    def __init__(self) -> None:
-        self.layers: list[Layer] = []
-        self.producers: list[tuple[int, ...]] = []
-
-    def add(
-        self, kind: Kind, fan_in: int, outputs: int, pixels: int, read: int, *sources: int, groups: int = 1
-    ) -> int:
-        self.layers.append(Layer(kind, fan_in, outputs, pixels, groups, read))
-        self.producers.append(sources)
-        return len(self.layers) - 1
-
-    def conv(
-        self, kernel: int, c_in: int, c_out: int, size: int, *source: int, stride: int = 1, groups: int = 1
-    ) -> int:
-        read = c_in * (size * stride) ** 2
-        return self.add("mvm", kernel**2 * c_in // groups, c_out, size**2, read, *source, groups=groups)
-
-    def sum(self, channels: int, size: int, a: int, b: int) -> int:
-        return self.add("vector", 1, channels, size**2, 2 * channels * size**2, a, b)
-
-
 @cache
 def _network(code: str) -> Network:
-    net = _Builder()
-    x = net.conv(3, 3, STEM_CHANNELS, 16, stride=2)
+    net = NetworkBuilder()
     channels = stages(code)[0].width
+    x: int | None = net.conv(3, 3, STEM_CHANNELS, 16, None, stride=2)
     x = net.conv(3, STEM_CHANNELS, channels, 8, x, stride=2)
     for stage in stages(code):
         for block in range(stage.depth):
@@ -165,39 +141,52 @@ def _network(code: str) -> Network:
             x = _BLOCKS[stage.operator](net, x, channels, stage.width, stage.size, stride)
             channels = stage.width
     size = SIZES[-1]
-    x = net.add("vector", size**2, channels, 1, channels * size**2, x)
-    net.add("mvm", channels, CLASSES, 1, channels, x)
-    return Network(tuple(net.layers), tuple(net.producers), input_elements=3 * 32 * 32)
+    x = net.add("vector", size**2, channels, 1, x, input_elements=channels * size**2)
+    net.add("mvm", channels, CLASSES, 1, x, input_elements=channels)
+    return net.build(3 * 32 * 32)
 
 
-def _convolution(net: _Builder, x: int, c_in: int, c_out: int, size: int, stride: int) -> int:
-    inner = net.conv(3, c_in, c_out, size, x, stride=stride)
-    main = net.conv(3, c_out, c_out, size, inner)
+def _convolution(
+    net: NetworkBuilder, x: int | None, c_in: int, c_out: int, size: int, stride: int
+) -> int | None:
+    main = net.conv(3, c_out, c_out, size, net.conv(3, c_in, c_out, size, x, stride=stride))
     same = stride == 1 and c_in == c_out
-    return net.sum(c_out, size, main, x if same else net.conv(1, c_in, c_out, size, x, stride=stride))
+    return net.sum(c_out, size, [main, x if same else net.conv(1, c_in, c_out, size, x, stride=stride)])
 
 
-def _bottleneck(net: _Builder, x: int, c_in: int, c_out: int, size: int, stride: int) -> int:
+def _bottleneck(
+    net: NetworkBuilder, x: int | None, c_in: int, c_out: int, size: int, stride: int
+) -> int | None:
     inner = EXPANSION * c_in
     wide = net.conv(1, c_in, inner, size * stride, x)
     deep = net.conv(3, inner, inner, size, wide, stride=stride, groups=inner)
     out = net.conv(1, inner, c_out, size, deep)
-    return net.sum(c_out, size, out, x) if stride == 1 and c_in == c_out else out
+    return net.sum(c_out, size, [out, x]) if stride == 1 and c_in == c_out else out
 
 
-def _attention(net: _Builder, x: int, c_in: int, c_out: int, size: int, stride: int) -> int:
-    tokens, hidden = size**2, MLP_RATIO * c_out
+def _attention(
+    net: NetworkBuilder, x: int | None, c_in: int, c_out: int, size: int, stride: int
+) -> int | None:
+    tokens, heads, hidden = size**2, c_out // HEAD_CHANNELS, MLP_RATIO * c_out
+    elements = tokens * c_out
     if stride > 1 or c_in != c_out:  # patches are merged by a convolution with its stride as kernel
         x = net.conv(stride, c_in, c_out, size, x, stride=stride)
-    heads = c_out // HEAD_CHANNELS
     qkv = net.conv(1, c_out, 3 * c_out, size, x)
-    scores = net.add("matmul", HEAD_CHANNELS, tokens * heads, tokens, 2 * c_out * tokens, qkv, groups=heads)
-    # Attention weights and values: (heads x tokens x tokens) and (tokens x channels) elements.
-    mixed = net.add(
-        "matmul", tokens, c_out, tokens, tokens * (tokens * heads + c_out), scores, qkv, groups=heads
+    scores = net.add(
+        "matmul", HEAD_CHANNELS, tokens * heads, tokens, qkv, input_elements=2 * elements, groups=heads
     )
-    x = net.sum(c_out, size, net.conv(1, c_out, c_out, size, mixed), x)
-    return net.sum(c_out, size, net.conv(1, hidden, c_out, size, net.conv(1, c_out, hidden, size, x)), x)
+    mixed = net.add(
+        "matmul",
+        tokens,
+        c_out,
+        tokens,
+        scores,
+        qkv,
+        input_elements=tokens**2 * heads + elements,  # attention weights and values
+        groups=heads,
+    )
+    x = net.sum(c_out, size, [net.conv(1, c_out, c_out, size, mixed), x])
+    return net.sum(c_out, size, [net.conv(1, hidden, c_out, size, net.conv(1, c_out, hidden, size, x)), x])
 
 
 _BLOCKS = MappingProxyType({"c": _convolution, "m": _bottleneck, "a": _attention})

@@ -14,7 +14,7 @@ from itertools import permutations, product
 from types import MappingProxyType
 
 from nasbench_imc.errors import UnknownNameError, unknown
-from nasbench_imc.networks import Kind, Layer, Network
+from nasbench_imc.networks import Network, NetworkBuilder
 from nasbench_imc.spaces.base import Space
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -159,34 +159,9 @@ def _canonical_form(cell: Cell) -> tuple:
     )
 
 
-class _Builder:
-    """Collects layers; a tensor is the index of the layer that makes it, None for a constant input."""
-
-    def __init__(self) -> None:
-        self.layers: list[Layer] = []
-        self.producers: list[tuple[int, ...]] = []
-
-    def add(self, kind: Kind, fan_in: int, outputs: int, size: int, read: int, *sources: int | None) -> int:
-        layer = Layer(kind, fan_in, outputs, pixels=size * size, groups=1, input_elements=read)
-        self.layers.append(layer)
-        self.producers.append(tuple(s for s in sources if s is not None))
-        return len(self.layers) - 1
-
-    def conv(self, kernel: int, c_in: int, c_out: int, size: int, source: int | None, stride: int = 1) -> int:
-        read = c_in * (size * stride) ** 2
-        return self.add("mvm", kernel * kernel * c_in, c_out, size, read, source)
-
-    def sum(self, channels: int, size: int, sources: list[int | None]) -> int | None:
-        """Add tensors of one shape; one tensor passes through, none gives a constant zero."""
-        if len(sources) < 2:
-            return sources[0] if sources else None
-        read = len(sources) * channels * size * size
-        return self.add("vector", len(sources) - 1, channels, size, read, *sources)
-
-
 @cache
 def _network(cell: Cell) -> Network:
-    net = _Builder()
+    net = NetworkBuilder()
     x: int | None = net.conv(3, 3, CHANNELS[0], SIZES[0], None)
     for stage, (channels, size) in enumerate(zip(CHANNELS, SIZES, strict=True)):
         if stage:
@@ -194,19 +169,20 @@ def _network(cell: Cell) -> Network:
         for _ in range(CELLS):
             x = _cell(net, cell, channels, size, x)
     channels, size = CHANNELS[-1], SIZES[-1]
-    pooled = net.add("vector", size * size, channels, 1, channels * size * size, x)
-    net.add("mvm", channels, CLASSES, 1, channels, pooled)
-    return Network(tuple(net.layers), tuple(net.producers), input_elements=3 * SIZES[0] ** 2)
+    pooled = net.add("vector", size**2, channels, 1, x, input_elements=channels * size**2)
+    net.add("mvm", channels, CLASSES, 1, pooled, input_elements=channels)
+    return net.build(3 * SIZES[0] ** 2)
 
 
-def _cell(net: _Builder, cell: Cell, channels: int, size: int, x: int | None) -> int | None:
+def _cell(net: NetworkBuilder, cell: Cell, channels: int, size: int, x: int | None) -> int | None:
     incoming: dict[int, list[int | None]] = {1: [], 2: [], 3: []}
     node: dict[int, int | None] = {0: x}
     for edge, (operation, (i, j)) in enumerate(zip(cell, EDGES, strict=True)):
         if operation == "skip_connect":
             incoming[j].append(node[i])
         elif operation == "avg_pool_3x3":
-            incoming[j].append(net.add("vector", 9, channels, size, channels * size * size, node[i]))
+            pooled = net.add("vector", 9, channels, size**2, node[i], input_elements=channels * size**2)
+            incoming[j].append(pooled)
         elif operation != "none":
             kernel = 3 if operation == "nor_conv_3x3" else 1
             incoming[j].append(net.conv(kernel, channels, channels, size, node[i]))
@@ -215,8 +191,8 @@ def _cell(net: _Builder, cell: Cell, channels: int, size: int, x: int | None) ->
     return node[3]
 
 
-def _reduction(net: _Builder, c_in: int, c_out: int, size: int, x: int | None) -> int | None:
+def _reduction(net: NetworkBuilder, c_in: int, c_out: int, size: int, x: int | None) -> int | None:
     """The residual block between stages: two 3 x 3 convolutions, and 2 x 2 pooling with 1 x 1 beside."""
     main = net.conv(3, c_out, c_out, size, net.conv(3, c_in, c_out, size, x, stride=2))
-    pooled = net.add("vector", 4, c_in, size, c_in * (2 * size) ** 2, x)
+    pooled = net.add("vector", 4, c_in, size**2, x, input_elements=c_in * (2 * size) ** 2)
     return net.sum(c_out, size, [main, net.conv(1, c_in, c_out, size, pooled)])
