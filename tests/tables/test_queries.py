@@ -1,5 +1,7 @@
 """Asking a table: single designs, batches and data frames agree, and bad questions are answered clearly."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -379,3 +381,19 @@ def test_a_design_is_a_value():
 
 def test_table_shows_its_size(bench):
     assert repr(bench) == "<Benchmark nb201 0.1.0: 15,625 architectures, 76 hardware configurations>"
+
+
+def test_hardware_says_what_a_configuration_does_not_have(bench):
+    chips = bench.hardware
+    assert list(chips.index) == list(bench.hardware_ids)
+    assert chips.adc_bits.isna().tolist() == (chips.family == "sram-digital").tolist()
+    assert chips.tiles.isna().all()  # every chip of the table is sized to its network
+    assert chips.loc["pcm-r256-adc8-mux4", "adc_bits"] == 8
+    assert (chips.reference != "").sum() == 8
+
+
+def test_a_benchmark_that_was_pickled_answers_as_before(bench):
+    other = pickle.loads(pickle.dumps(bench))
+    design = Design(bench.architectures[77], "pcm-r128-adc5-mux16")
+    assert len(pickle.dumps(bench)) < 1_000
+    assert other.query(design)["edap"] == bench.query(design)["edap"]

@@ -213,6 +213,10 @@ class Benchmark:
         self._columns: dict[str, _Column] = {}
         self._views: dict[tuple[str, str, int | None], _View] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process reads the file again: neither its contents nor a handle are pickled."""
+        return Benchmark, (files.TableFile(self._path, self.sha256, self.official),)
+
     def __repr__(self) -> str:
         return (
             f"<Benchmark {self.name} {self.version}: {len(self._codes):,} architectures, "
@@ -241,7 +245,10 @@ class Benchmark:
 
     @cached_property
     def hardware(self) -> pd.DataFrame:
-        """One row an IMC configuration, indexed by its id; columns are the fields of its record."""
+        """One row an IMC configuration, indexed by its id; columns are the fields of its record.
+
+        ``NA`` stands for what a configuration does not have, such as the ADC bits of digital SRAM.
+        """
         import pandas as pd
 
         with self._open() as file:
@@ -249,7 +256,11 @@ class Benchmark:
         frame = pd.DataFrame(
             {name: (v.astype(str) if v.dtype.kind == "S" else v) for name, v in columns.items()}
         )
-        return frame.drop(columns="accuracy_class_index").set_index("id")
+        frame = frame.drop(columns="accuracy_class_index").set_index("id")
+        for name, column in frame.select_dtypes("int64").items():
+            if (column < 0).any():
+                frame[name] = column.astype("Int64").mask(column < 0)
+        return frame
 
     def canonical(self, arch: str) -> str:
         """The code that stands for all cells functionally identical to ``arch``: its canonical id.
