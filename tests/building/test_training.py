@@ -6,21 +6,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from nasbench_imc.building import cifar10, training  # noqa: E402
-from nasbench_imc.building.cifar10 import Cifar10, Images  # noqa: E402
+from nasbench_imc.building.cifar10 import Cifar10  # noqa: E402
 
 CODE = "c16x1-a24x1-m32x1"
 
 
-def coloured(count: int, seed: int) -> Images:
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(10, size=count)
-    colours = np.random.default_rng(0).integers(0, 256, size=(10, 3))
-    pixels = colours[labels][:, None, None, :] + rng.normal(0, 20, size=(count, 32, 32, 3))
-    return Images(pixels.clip(0, 255).astype(np.uint8), labels)
-
-
 @pytest.fixture(scope="module")
-def data() -> Cifar10:
+def data(coloured) -> Cifar10:
     return Cifar10(coloured(1_280, 1), coloured(200, 2), coloured(200, 3), "generated")
 
 
@@ -64,7 +56,7 @@ def test_learning_rate_rises_to_one_and_falls_to_zero():
     assert np.all(np.diff(values[20:]) < 0)
 
 
-def test_an_augmented_image_is_a_crop_or_its_mirror_image():
+def test_an_augmented_image_is_a_crop_or_its_mirror_image(coloured):
     images = coloured(4, 5)
     padded = training.pad(images)
     made = training.augmented(padded, torch.arange(4), torch.Generator().manual_seed(0))

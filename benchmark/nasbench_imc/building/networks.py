@@ -102,19 +102,21 @@ class HybridNetwork(nn.Module):
     ----------
     code : str
         Raises UnknownNameError where it is malformed.
-    generator : torch.Generator
-        Draws the initial weights, so that they depend on nothing else.
+    generator : torch.Generator or None
+        Draws the initial weights, so that they depend on nothing else. None leaves them to torch, for
+        networks whose weights are put in later.
 
     Notes
     -----
     Input: normalised images (batch, 3, 32, 32), best in ``channels_last``. Output: logits (batch, 10).
     """
 
-    def __init__(self, code: str, generator: torch.Generator) -> None:
+    def __init__(self, code: str, generator: torch.Generator | None) -> None:
         super().__init__()
         # Modules draw from torch's global generator; it is put back as it was.
         with torch.random.fork_rng():
-            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            if generator is not None:
+                torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
             built = stages(code)
             channels = built[0].width
             self.stem = nn.Sequential(

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from nasbench_imc.building.training import Recipe
+from nasbench_imc.building.cifar10 import Cifar10, load
+from nasbench_imc.building.supernet import SharedRecipe, train_shared
+from nasbench_imc.building.training import Recipe, train
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.files import replacing
 
 #: Recipes by name. ``reference``: what a network reaches when it is trained alone and long.
 RECIPES = {"reference": Recipe(epochs=30)}
+
+#: Recipes of super-networks by name.
+SHARED_RECIPES = {
+    "uniform-100": SharedRecipe(epochs=100, sampling="uniform"),
+    "fair-33": SharedRecipe(epochs=33, sampling="fair"),  # three networks a step: as many passes
+}
 
 
 def audit_list() -> tuple[str, ...]:
@@ -60,45 +72,77 @@ class TrainJob:
         ``test_accuracy`` [%], the network's state as ``state/NAME``, and ``about``: code, seed, recipe,
         pixels, torch version and processor, as JSON.
         """
-        import torch
-
-        from nasbench_imc.building.training import train
-
-        if torch.backends.cpu.get_cpu_capability() != "AVX2":
-            raise BenchmarkError(
-                "training must run with ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2 set before "
-                "torch is imported, so that results are the same everywhere"
-            )
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
-        data = _data(self.images, self.cache)
+        data = prepare(self.images, self.cache)
         done = train(self.code, data, RECIPES[self.recipe], self.seed)
-        about = {
-            "code": self.code,
-            "seed": self.seed,
-            "recipe": asdict(RECIPES[self.recipe]),
-            "pixels": data.source,
-            "torch": torch.__version__,
-            "processor": _processor(),
-        }
-        arrays = {
-            "validation_accuracy": np.array(done.validation_accuracy),
-            "training_loss": np.array(done.training_loss),
-            "seconds": np.array(done.seconds),
-            "test_accuracy": np.array(done.test_accuracy),
-            "about": np.array(json.dumps(about, sort_keys=True)),
-        }
-        state = {f"state/{name}": value.numpy() for name, value in done.network.state_dict().items()}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays, **state)
+        _save(
+            self.path,
+            about={"code": self.code, "seed": self.seed, "recipe": asdict(RECIPES[self.recipe])},
+            data=data,
+            weights=done.network.state_dict(),
+            validation_accuracy=np.array(done.validation_accuracy),
+            training_loss=np.array(done.training_loss),
+            seconds=np.array(done.seconds),
+            test_accuracy=np.array(done.test_accuracy),
+        )
+
+
+@dataclass(frozen=True)
+class SharedTrainJob:
+    """Train a super-network; fields as in :class:`TrainJob`, ``recipe`` from :data:`SHARED_RECIPES`."""
+
+    seed: int
+    recipe: str
+    out: Path
+    images: Path | None
+    cache: Path
+
+    @property
+    def path(self) -> Path:
+        return self.out / "supernet" / self.recipe / f"seed-{self.seed}.npz"
+
+    def run(self) -> None:
+        """Train, and write ``training_loss`` and ``seconds`` by epoch, ``state/NAME`` and ``about``."""
+        data = prepare(self.images, self.cache)
+        recipe = SHARED_RECIPES[self.recipe]
+        done = train_shared(data, recipe, self.seed)
+        _save(
+            self.path,
+            about={"seed": self.seed, "recipe": asdict(recipe)},
+            data=data,
+            weights=done.weights,
+            training_loss=np.array(done.training_loss),
+            seconds=np.array(done.seconds),
+        )
+
+
+def _save(
+    path: Path, about: dict[str, Any], data: Cifar10, weights: Mapping[str, Tensor], **arrays: np.ndarray
+) -> None:
+    about |= {"pixels": data.source, "torch": torch.__version__, "processor": _processor()}
+    state = {f"state/{name}": value.numpy() for name, value in weights.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file, allow_pickle=False, about=np.array(json.dumps(about, sort_keys=True)), **arrays, **state
+        )
 
 
 @cache
-def _data(images: Path | None, cache: Path):  # type: ignore[no-untyped-def]
-    """One copy of the data a process."""
-    from nasbench_imc.building.cifar10 import load
+def prepare(images: Path | None, cache: Path) -> Cifar10:
+    """Set torch up for equal results everywhere, and load the data; once a process.
 
+    Raises
+    ------
+    BenchmarkError
+        Where torch was imported with other instructions than those of :data:`jobs.ENVIRONMENT`.
+    """
+    if torch.backends.cpu.get_cpu_capability() != "AVX2":
+        raise BenchmarkError(
+            "training must run with ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2 set before "
+            "torch is imported, so that results are the same everywhere"
+        )
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
     return load(images, cache)
 
 

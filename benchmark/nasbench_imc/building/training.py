@@ -159,19 +159,30 @@ def _step(
     with torch.no_grad():
         clean = [w.clone() for w in weights]
         for w in weights:
-            scale = w.abs().amax(dim=tuple(range(1, w.dim())), keepdim=True)
-            noise = torch.empty_like(w).normal_(generator=rng)
-            w.addcmul_(noise, scale, value=recipe.weight_noise)
+            w.copy_(noisy(w, recipe.weight_noise, rng))
     loss = functional.cross_entropy(network(images), labels, label_smoothing=recipe.label_smoothing)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     with torch.no_grad():
         torch._foreach_copy_(weights, clean)
         optimiser.step()
-        for w in weights:
-            bound = recipe.clip_sigma * w.std()
-            w.copy_(torch.minimum(torch.maximum(w, -bound), bound))
+    clip(weights, recipe.clip_sigma)
     return float(loss.detach())
+
+
+def noisy(weight: Tensor, scale: float, rng: torch.Generator) -> Tensor:
+    """A weight plus normal noise of ``scale`` times the largest weight of its output channel."""
+    largest = weight.detach().abs().amax(dim=tuple(range(1, weight.dim())), keepdim=True)
+    noise = torch.empty_like(weight, requires_grad=False).normal_(generator=rng)
+    return torch.addcmul(weight, noise, largest, value=scale)
+
+
+@torch.no_grad()
+def clip(weights: list[Tensor], sigma: float) -> None:
+    """Clip each weight tensor, in place, at ``sigma`` of its standard deviations."""
+    for weight in weights:
+        bound = sigma * weight.std()
+        weight.copy_(torch.minimum(torch.maximum(weight, -bound), bound))
 
 
 def one_cycle(progress: float, warmup: float) -> float:

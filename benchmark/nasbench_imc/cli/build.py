@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import nasbench_imc
-from nasbench_imc.errors import BenchmarkError
+from nasbench_imc.errors import BenchmarkError, unknown
+
+if TYPE_CHECKING:
+    from nasbench_imc.building.jobs import Job
 
 _PACKAGE = Path(nasbench_imc.__file__).parent
 
@@ -42,37 +47,50 @@ def tasks() -> None:
         freezing.freeze_all(load(name), _PACKAGE / "suites" / "data", log=click.echo)
 
 
+def _where(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of all commands that compute: where the images are, where results go, and on what to run."""
+    folder = click.Path(file_okay=False, path_type=Path)
+    options = (
+        click.option(
+            "--images",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="CIFAR-10 as an image folder, train/CLASS/* and test/CLASS/*. Default: fetch the archive.",
+        ),
+        click.option(
+            "--cache",
+            type=folder,
+            default=".cache",
+            show_default=True,
+            help="Where decoded images are kept.",
+        ),
+        click.option(
+            "--out",
+            type=folder,
+            default="datasets/raw/training",
+            show_default=True,
+            help="Folder of results; those found there are kept.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(1),
+            default=2,
+            show_default=True,
+            help="Processes of the local cluster, one thread each.",
+        ),
+        click.option(
+            "--scheduler", metavar="ADDRESS", help="Dask scheduler to use in place of a local cluster."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @build.command()
 @click.option("--recipe", default="reference", show_default=True, help="Name of a training recipe.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--first", type=click.IntRange(1), help="Only so many networks of the audit list.")
-@click.option(
-    "--images",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="CIFAR-10 as an image folder, train/CLASS/* and test/CLASS/*. Default: fetch the archive.",
-)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".cache"),
-    show_default=True,
-    help="Where decoded images are kept.",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("datasets/raw/training"),
-    show_default=True,
-    help="Folder of results; those found there are kept.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    default=2,
-    show_default=True,
-    help="Processes of the local cluster, one thread each.",
-)
-@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use in place of a local cluster.")
+@_where
 def train(
     recipe: str,
     seed: int,
@@ -84,17 +102,46 @@ def train(
     scheduler: str | None,
 ) -> None:
     """Train the networks of the audit list; stopped, it goes on where it was."""
-    from nasbench_imc.building.jobs import run_jobs
     from nasbench_imc.building.train_jobs import RECIPES, TrainJob, audit_list
-    from nasbench_imc.errors import unknown
 
     if recipe not in RECIPES:
         raise unknown("recipe", recipe, RECIPES)
-    jobs = [
-        TrainJob(code, seed, recipe, out.resolve(), images.resolve() if images else None, cache.resolve())
-        for code in audit_list()[:first]
-    ]
-    failed = run_jobs(jobs, workers=workers, scheduler=scheduler)
+    _run(
+        [
+            TrainJob(code, seed, recipe, out.resolve(), images and images.resolve(), cache.resolve())
+            for code in audit_list()[:first]
+        ],
+        workers,
+        scheduler,
+    )
+
+
+@build.command()
+@click.option("--recipe", default="uniform-100", show_default=True, help="Name of a super-network's recipe.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_where
+def supernet(
+    recipe: str,
+    seed: int,
+    images: Path | None,
+    cache: Path,
+    out: Path,
+    workers: int,
+    scheduler: str | None,
+) -> None:
+    """Train a super-network."""
+    from nasbench_imc.building.train_jobs import SHARED_RECIPES, SharedTrainJob
+
+    if recipe not in SHARED_RECIPES:
+        raise unknown("recipe", recipe, SHARED_RECIPES)
+    job = SharedTrainJob(seed, recipe, out.resolve(), images and images.resolve(), cache.resolve())
+    _run([job], workers, scheduler)
+
+
+def _run(jobs: Sequence[Job], workers: int, scheduler: str | None) -> None:
+    from nasbench_imc.building.jobs import run_jobs
+
+    failed = run_jobs(jobs, workers=min(workers, len(jobs)), scheduler=scheduler)
     for job, error in failed:
         click.echo(f"{job.path}: {error}", err=True)
     if failed:

@@ -1,0 +1,277 @@
+"""A super-network: one set of weights from which every network of the space can be cut.
+
+Each choice of a stage (operator, width, block) has weights of its own, shared by all networks that take
+it. A first block meets two widths before it, so its weights are kept for the larger one and a network takes
+their leading part. Training samples one network a step (Guo et al., "Single path one-shot", ECCV 2020), or
+a group of networks in which each operator of each stage comes once (Chu et al., "FairNAS", ICCV 2021).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from nasbench_imc.building.cifar10 import Cifar10, Images
+from nasbench_imc.building.networks import HybridNetwork
+from nasbench_imc.building.training import augmented, clip, noisy, one_cycle, pad
+from nasbench_imc.spaces.hybrid import DEPTHS, OPERATORS, WIDTHS, Hybrid, stages
+
+Sampling = Literal["uniform", "fair"]
+
+_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRecipe:
+    """How a super-network is trained; fields as in :class:`~nasbench_imc.building.training.Recipe`.
+
+    Attributes
+    ----------
+    sampling : {"uniform", "fair"}
+        ``uniform``: a step trains one network drawn from the space. ``fair``: it adds the gradients of
+        three, in which each operator of each stage comes once.
+    """
+
+    epochs: int
+    sampling: Sampling = "uniform"
+    batch: int = 256
+    learning_rate: float = 4e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.1
+    weight_noise: float = 0.05
+    clip_sigma: float = 2.5
+
+
+def shared_names(code: str) -> dict[str, str]:
+    """Where each parameter of a network lives in the super-network.
+
+    Returns
+    -------
+    dict of str to str
+        Name in :class:`HybridNetwork` -> name in the super-network.
+    """
+    built = stages(code)
+    blocks = [
+        f"stage{number}.{stage.operator}{stage.width}.{block}"
+        for number, stage in enumerate(built, start=1)
+        for block in range(stage.depth)
+    ]
+    names = {}
+    for name, _ in _skeleton(code).named_parameters():
+        match = _BLOCK.fullmatch(name)
+        if match:
+            names[name] = f"{blocks[int(match[1])]}.{match[2]}"
+        elif name.startswith("stem.0."):
+            names[name] = name
+        elif name.startswith("stem."):
+            names[name] = f"stem{built[0].width}.{name}"
+        else:
+            names[name] = f"head{built[-1].width}.{name}"
+    return names
+
+
+@lru_cache(maxsize=2_000)
+def _skeleton(code: str) -> HybridNetwork:
+    """A network without values, to run with parameters given from outside."""
+    with torch.device("meta"):
+        return HybridNetwork(code, None)
+
+
+def fresh(seed: int) -> dict[str, Tensor]:
+    """Initial weights of a super-network, by shared name; leaves that want gradients."""
+    generator = torch.Generator().manual_seed(seed)
+    widest = [f"c{widths[-1]}x{DEPTHS[-1]}" for widths in WIDTHS]
+    weights: dict[str, Tensor] = {}
+    for stage, widths in enumerate(WIDTHS):
+        for operator in OPERATORS:
+            for width in widths:
+                parts = [*widest]
+                parts[stage] = f"{operator}{width}x{DEPTHS[-1]}"
+                code = "-".join(parts)
+                network = HybridNetwork(code, generator)
+                names = shared_names(code)
+                for name, value in network.named_parameters():
+                    shared = names[name]
+                    # A first block behind a narrower stage is smaller; the largest one serves all.
+                    if shared not in weights or value.numel() > weights[shared].numel():
+                        weights[shared] = value.detach().clone().requires_grad_()
+    return weights
+
+
+def cut(weights: dict[str, Tensor], code: str) -> dict[str, Tensor]:
+    """A network's parameters as views of the super-network's, by their names in HybridNetwork."""
+    shapes = {name: parameter.shape for name, parameter in _skeleton(code).named_parameters()}
+    return {
+        name: weights[shared][tuple(slice(length) for length in shapes[name])]
+        for name, shared in shared_names(code).items()
+    }
+
+
+def inherit(weights: dict[str, Tensor], code: str, images: Images, batches: int, seed: int) -> HybridNetwork:
+    """A network with inherited weights and statistics of its own.
+
+    Parameters
+    ----------
+    weights : dict of str to Tensor
+        From :func:`train_shared`.
+    code : str
+    images : Images
+        Training images, from which the statistics of batch normalisation are estimated anew.
+    batches : int
+        How many batches of 256, augmented as in training.
+    seed : int
+        Which images these are.
+
+    Returns
+    -------
+    HybridNetwork
+        In evaluation mode.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    network = HybridNetwork(code, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        parameters = dict(network.named_parameters())
+        for name, value in cut(weights, code).items():
+            parameters[name].copy_(value)
+        reestimate(network, images, batches, rng)
+    return network
+
+
+@torch.no_grad()
+def reestimate(network: nn.Module, images: Images, batches: int, rng: torch.Generator) -> None:
+    """Estimate the statistics of batch normalisation anew, as plain means over batches of 256."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative mean
+    network.train()
+    padded = pad(images)
+    order = torch.randperm(len(images), generator=rng)
+    for k in range(batches):
+        network(augmented(padded, order[256 * k : 256 * (k + 1)], rng))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
+
+
+def sampled(sampling: Sampling, rng: np.random.Generator) -> Iterator[list[str]]:
+    """The networks of each step, without end."""
+    space = Hybrid()
+    while True:
+        if sampling == "uniform":
+            yield [space.random(rng)]
+            continue
+        orders = [rng.permutation(OPERATORS) for _ in WIDTHS]
+        group = []
+        for member in range(len(OPERATORS)):
+            values = space.values(space.random(rng))
+            values |= {f"operator_{k + 1}": str(order[member]) for k, order in enumerate(orders)}
+            group.append(space.from_values(values))
+        yield group
+
+
+@dataclass(frozen=True)
+class SharedTrained:
+    """A trained super-network.
+
+    Attributes
+    ----------
+    weights : dict of str to Tensor
+        By shared name.
+    training_loss : tuple of float
+        Mean over each epoch.
+    seconds : tuple of float
+        Processor time of each epoch [core-s].
+    """
+
+    weights: dict[str, Tensor]
+    training_loss: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+
+def train_shared(
+    data: Cifar10, recipe: SharedRecipe, seed: int, *, on_epoch: Callable[[int, float], None] | None = None
+) -> SharedTrained:
+    """Train a super-network.
+
+    Parameters
+    ----------
+    data : Cifar10
+    recipe : SharedRecipe
+    seed : int
+    on_epoch : callable, optional
+        Told the epoch's number (from 1) and its mean loss.
+    """
+    weights = fresh(seed)
+    crossbar = [w for name, w in weights.items() if name.endswith(".weight") and w.dim() > 1]
+    held = {id(w) for w in crossbar}
+    others = [w for w in weights.values() if id(w) not in held]
+    optimiser = torch.optim.AdamW(
+        [{"params": crossbar, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=recipe.learning_rate,
+        foreach=True,
+    )
+    rng = torch.Generator().manual_seed(seed + 1)
+    networks = sampled(recipe.sampling, np.random.default_rng([seed, 1]))
+    steps = len(data.train) // recipe.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: one_cycle(step / (recipe.epochs * steps), recipe.warmup)
+    )
+    padded, labels = pad(data.train), torch.from_numpy(data.train.labels)
+    losses, seconds = [], []
+    for epoch in range(recipe.epochs):
+        start = time.process_time()
+        order = torch.randperm(len(labels), generator=rng)
+        total = 0.0
+        for step in range(steps):
+            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+            images = augmented(padded, chosen, rng)
+            optimiser.zero_grad(set_to_none=True)
+            group = next(networks)
+            for code in group:
+                total += _accumulate(weights, code, images, labels[chosen], recipe, rng) / len(group)
+            optimiser.step()  # skips what no sampled network has
+            clip([w for w in crossbar if w.grad is not None], recipe.clip_sigma)
+            schedule.step()
+        seconds.append(time.process_time() - start)
+        losses.append(total / steps)
+        if on_epoch is not None:
+            on_epoch(epoch + 1, losses[-1])
+    return SharedTrained({n: w.detach() for n, w in weights.items()}, tuple(losses), tuple(seconds))
+
+
+def _accumulate(
+    weights: dict[str, Tensor],
+    code: str,
+    images: Tensor,
+    labels: Tensor,
+    recipe: SharedRecipe,
+    rng: torch.Generator,
+) -> float:
+    """Add one sampled network's gradient; the loss is taken at noisy weights."""
+    skeleton = _skeleton(code)
+    skeleton.train()
+    parameters = {
+        name: noisy(value, recipe.weight_noise, rng)
+        if value.dim() > 1 and name.endswith(".weight")
+        else value
+        for name, value in cut(weights, code).items()
+    }
+    # Statistics of a batch are all that training needs; running ones are estimated after it.
+    buffers = {name: torch.zeros(b.shape, dtype=b.dtype) for name, b in skeleton.named_buffers()}
+    logits = functional_call(skeleton, {**parameters, **buffers}, (images,))
+    loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    loss.backward()
+    return float(loss.detach())
