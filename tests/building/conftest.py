@@ -18,3 +18,13 @@ def coloured() -> Callable[[int, int], Images]:
         return Images(pixels.clip(0, 255).astype(np.uint8), labels)
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """As in the jobs; more threads than free cores wait for each other in every operation."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return
+    torch.set_num_threads(1)
