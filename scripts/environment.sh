@@ -14,7 +14,8 @@ prepare_environment() {
     stamp=.venv/.installed-$(cat pyproject.toml scripts/constraints.txt | cksum | tr ' ' '-')-$extras
     if [ -e "$stamp" ]; then return; fi
     echo "Making the environment .venv with [$extras] (a minute or two, once) ..."
-    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    # An environment whose making was interrupted may lack pip; it is made anew.
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint scripts/constraints.txt --editable ".[$extras]"
     touch "$stamp"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class BenchmarkError(Exception):
@@ -34,11 +34,15 @@ class BudgetExhausted(BenchmarkError):
     """The session's budget is spent. A searcher may let it pass: the harness catches it."""
 
 
+class ProposalsExhausted(BudgetExhausted):
+    """The session's proposals are spent before its budget: too many repeats, or looks at costs."""
+
+
 class LogError(BenchmarkError):
     """A run log that is unreadable, incomplete or belongs to other data."""
 
 
-def unknown(kind: str, given: object, valid: Iterable[str], *, show: int = 6) -> UnknownNameError:
+def unknown(kind: str, given: object, valid: Iterable[object], *, show: int = 6) -> UnknownNameError:
     """An :class:`UnknownNameError` that names the nearest valid choices, or the first ``show``.
 
     Parameters
@@ -47,17 +51,18 @@ def unknown(kind: str, given: object, valid: Iterable[str], *, show: int = 6) ->
         What the name stands for, for example ``"metric"``.
     given : object
         What was asked for; anything, since NaN and None are asked for too.
-    valid : iterable of str
+    valid : iterable
     """
-    names = [str(name) for name in valid]
+    names = list(valid)
     if isinstance(given, str):
-        near = difflib.get_close_matches(given, names, n=3)
+        near = difflib.get_close_matches(given, map(str, names), n=3)
         if near:
-            return UnknownNameError(f"unknown {kind} {given!r}; did you mean {_listed(near, 3)}?")
+            few = f" (valid: {_listed(names, show)})" if len(names) <= show else ""
+            return UnknownNameError(f"unknown {kind} {given!r}; did you mean {_listed(near, 3)}?{few}")
     return UnknownNameError(f"unknown {kind} {_short(given)}; valid: {_listed(names, show)}")
 
 
-def _listed(names: list[str], show: int) -> str:
+def _listed(names: Sequence[object], show: int) -> str:
     shown = ", ".join(repr(name) for name in names[:show])
     return shown + (f", ... ({len(names)} in all)" if len(names) > show else "")
 

@@ -125,7 +125,8 @@ def test_run_in_trouble(call: Call, tmp_path: Path) -> None:
     assert "1 runs made, 0 were there, 1 in trouble" in shown.out
     assert shown.err.splitlines() == [
         f"  bad on {S}, seed 0: failed: ValueError: no luck",
-        "nasbench-imc: error: 1 of 2 runs are in trouble",
+        "nasbench-imc: error: 1 runs are in trouble; whole errors stand in the last lines of their logs, "
+        "and --retry-failed makes them again",
     ]
 
 

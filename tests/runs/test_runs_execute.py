@@ -34,7 +34,7 @@ def run(name: str, timeout: float = 60.0, seed: int = 0) -> Any:
         ("asks_for_nan", "failed", "UnknownNameError: expected a Design, not float: nan", 1),
         ("asks_for_a_nan_design", "failed", "UnknownNameError: unknown nb201 architecture nan", 0),
         ("recommends_too_many", "failed", "names 1 to 1 designs, not 30", 30),
-        ("repeats", "budget", "", 1),
+        ("repeats", "proposals", "", 1),
         ("returns", "finished", "", 0),
     ],
 )

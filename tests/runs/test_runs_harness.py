@@ -47,7 +47,7 @@ ENDING = {
     "leaves": ("failed", "the run's process died"),
     "kills_itself": ("failed", "the run's process died"),
     "terminates_itself": ("failed", "the run's process died"),
-    "repeats": ("budget", ""),
+    "repeats": ("proposals", ""),
     "returns": ("finished", ""),
     "asks_for_nan": ("failed", "expected a Design"),
 }
@@ -78,7 +78,8 @@ def test_hostile_searchers_cost_no_other_run(
     assert {outcome.job.method.name.removeprefix("searchers.") for outcome in report.troubled} == troubled
     assert (report.done, report.skipped) == (len(methods) - len(troubled), 0)
     again = run_all(methods, [TASK], [0], tmp_path, jobs=2, timeout=timeout, progress=False)
-    assert (again.done, again.skipped, again.troubled) == (0, len(methods), ())
+    assert (again.done, again.skipped) == (0, len(methods))
+    assert {o.job.method.name for o in again.troubled} == {o.job.method.name for o in report.troubled}
 
 
 def test_process_that_leaves_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +207,8 @@ def test_retry_failed(tmp_path: Path) -> None:
     kept = log_path(tmp_path, TASK.name, "searchers.returns", 0)
     before = kept.stat().st_mtime_ns
     plain = run_all(methods, [TASK], range(2), tmp_path, progress=False)
-    assert (plain.done, plain.skipped, plain.troubled) == (0, 4, ())
+    assert (plain.done, plain.skipped) == (0, 4)
+    assert sorted(o.end for o in plain.troubled) == ["failed", "failed", "timeout"]  # said again
     again = run_all(methods, [TASK], range(2), tmp_path, retry_failed=True, progress=False)
     assert (again.done, again.skipped, len(again.troubled)) == (1, 1, 2)
     assert read_log(stopped).end == "finished"
@@ -256,3 +258,16 @@ def test_method_that_cannot_be_loaded_is_one_error(tmp_path: Path) -> None:
 def test_nothing_to_run(tmp_path: Path) -> None:
     report = run_all([], [TASK], range(3), tmp_path, progress=False)
     assert (report.done, report.skipped, report.troubled) == (0, 0, ())
+
+
+def test_a_changed_searcher_needs_another_folder(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def search(session, rng):\n    session.query(session.task.domain.random(rng))\n")
+    method = find_method(f"{path}:search")
+    first = run_all([method], [TASK], [0], tmp_path / "out", progress=False)
+    assert [(o.end, o.charged) for o in first.short] == [("finished", 1)]
+    assert run_all([method], [TASK], [0], tmp_path / "out", progress=False).skipped == 1
+    path.write_text(path.read_text() + "    session.query(session.task.domain.random(rng))\n")
+    with pytest.raises(nbi.LogError, match=r"another version of mine .*give another --out"):
+        run_all([method], [TASK], [0], tmp_path / "out", progress=False)
+    assert run_all([method], [TASK], [0], tmp_path / "other", progress=False).short[0].charged == 2

@@ -76,12 +76,17 @@ def test_misspelt_name_suggests(text: str) -> None:
         find_method(text)
 
 
-@pytest.mark.parametrize("text", ["", "x", ":", ":search", ".:search", "mod:", "mod:1x", "file.py"])
+@pytest.mark.parametrize("text", ["", "x", ":", ":search", ".:search", "mod:", "mod:1x"])
 def test_what_is_no_method_lists_the_forms(text: str) -> None:
     with pytest.raises(nbi.UnknownNameError, match="unknown method"):
         find_method(text)
     with pytest.raises(nbi.UnknownNameError, match=r"'tpe', 'module:function', 'file.py:function'"):
         find_method("??")
+
+
+def test_a_file_without_a_function_is_told_how_to_name_one() -> None:
+    with pytest.raises(nbi.UnknownNameError, match=r"for example mine.py:search"):
+        find_method("mine.py")
 
 
 def test_missing_file_module_and_function(tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def test_accuracy_that_the_table_lacks_names_what_exists(hardware_id):
         message = str(caught.value)
         assert hardware_id in message
         assert all(repr(id_) in message for id_ in BENCH.accuracy_hardware())
-        assert "'accuracy_pcm_hwa_1d'" in message
+        assert "'accuracy_digital'" in message
     assert BENCH.query(Design(CODE, hardware_id))["energy"] > 0
 
 
@@ -369,7 +369,18 @@ def test_measurement_is_read_only():
 
 
 def test_measurement_shows_its_design():
-    assert repr(BENCH.query(Design(CODE, SRAM), "1h")) == f"Measurement({Design(CODE, SRAM)!r}, at='1h')"
+    measured = BENCH.query(Design(CODE, SRAM), "1h")
+    assert repr(Design(CODE, SRAM)) in repr(measured)
+    assert f"at 1h: accuracy={measured['accuracy']:.5g} %, energy={measured['energy']:.5g} uJ" in repr(
+        measured
+    )
+
+
+def test_canonical_ids_are_those_of_single_cells():
+    ids = BENCH.canonical_ids
+    assert len(set(ids)) == BENCH.distinct_networks == 5_425
+    for row in range(0, 15_625, 1_001):
+        assert ids[row] == BENCH.canonical(BENCH.architectures[row])
 
 
 def test_a_design_is_a_value():

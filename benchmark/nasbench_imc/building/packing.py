@@ -90,20 +90,25 @@ def update_manifest(manifest: Path, name: str, table: Path, version: str) -> Rel
     return release
 
 
+#: What decides the contents of a table, relative to the package.
+_GENERATOR = ("building", "hardware", "spaces", "networks.py", "tables/layout.py")
+
+
 def _commit() -> str:
-    """Commit of the generator, marked ``+`` where the working tree differs from it."""
-    here = Path(__file__).parent
+    """Last commit that changed the generator, marked ``+`` where the working tree differs from it.
+
+    Later commits that leave the generator alone do not change a table's bytes.
+    """
+    package = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(package), *arguments], capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
-        commit = git("rev-parse", "HEAD")
-        changed = git(
-            "status", "--porcelain", "--", str(here.parent), ":!*manifest.json", ":!*/suites/data/*"
-        )
+        commit = git("log", "-1", "--format=%H", "--", *_GENERATOR)
+        changed = git("status", "--porcelain", "--", *_GENERATOR)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return commit + ("+" if changed else "")
+    return (commit or "unknown") + ("+" if changed else "")

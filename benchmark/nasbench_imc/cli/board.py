@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nasbench_imc.cli.common import json_option, print_json
+from nasbench_imc.cli.common import json_option, print_json, print_table
 from nasbench_imc.files import replacing
 
 _logs = click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
@@ -24,21 +24,21 @@ def score(logs: Path, as_json: bool) -> None:
     if as_json:
         print_json(frame.to_dict(orient="records"))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    listing = Table("task", "method", "score", "95 % interval", "runs", "failed", "seconds a run")
-    for row in frame.sort_values(["task", "score"]).itertuples(index=False):
-        listing.add_row(
-            str(row.task),
-            str(row.method),
-            f"{row.score:.3f}",
-            f"{row.low:.3f} to {row.high:.3f}",
-            str(row.runs),
-            str(row.failed),
-            f"{row.seconds:.2f}",
-        )
-    Console().print(listing)
+    print_table(
+        ("task", "method", "score", "95 % interval", "runs", "failed", "seconds a run"),
+        [
+            (
+                str(row.task),
+                str(row.method),
+                f"{row.score:.3f}",
+                f"{row.low:.3f} to {row.high:.3f}",
+                str(row.runs),
+                str(row.failed),
+                f"{row.seconds:.2f}",
+            )
+            for row in frame.sort_values(["task", "score"]).itertuples(index=False)
+        ],
+    )
     click.echo("score: regret in units of random search's; 0 is the table's best, lower is better")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nasbench_imc.cli.common import json_option, print_json
+from nasbench_imc.cli.common import json_option, print_json, print_table
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.runs import find_method, run_all
 from nasbench_imc.runs import methods as installed_methods
@@ -40,15 +40,20 @@ def tasks(suite: str | None, as_json: bool) -> None:
             ]
         )
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    listing = Table("task", "suite", "track", "hardware", "limits", "budget")
-    for task in found:
-        limits = ", ".join(f"{name} <= {limit:g}" for name, limit in task.limits.items())
-        kind = f"{task.track}: {TRACKS[task.track]}"
-        listing.add_row(task.name, task.suite, kind, ", ".join(task.hardware), limits, str(task.budget))
-    Console().print(listing)
+    print_table(
+        ("task", "suite", "track", "hardware", "limits", "budget"),
+        [
+            (
+                task.name,
+                task.suite,
+                f"{task.track}: {TRACKS[task.track]}",
+                ", ".join(task.hardware),
+                ", ".join(f"{name} <= {limit:g}" for name, limit in task.limits.items()),
+                str(task.budget),
+            )
+            for task in found
+        ],
+    )
 
 
 @click.command()
@@ -111,7 +116,7 @@ def run(
     if not suite and not task_names:
         raise click.UsageError("name the tasks: --suite dev, --suite test, or --task NAME")
     chosen = [find_task(name) for name in task_names] + (all_tasks(suite) if suite else [])
-    listed = [part for name in names for part in name.split(",")] or list(installed_methods())
+    listed = [part.strip() for name in names for part in name.split(",")] or list(installed_methods())
     report = run_all(
         [find_method(name) for name in dict.fromkeys(listed)],
         list(dict.fromkeys(chosen)),
@@ -126,6 +131,13 @@ def run(
         f"{report.done} runs made, {report.skipped} were there, {len(report.troubled)} in trouble; "
         f"logs in {out}"
     )
+    if report.short:
+        least = min(report.short, key=lambda outcome: outcome.charged)
+        click.echo(
+            f"{len(report.short)} runs ended before their budget was spent: {least.job.method.name} on "
+            f"{least.job.task.name}, seed {least.job.seed}, made {least.charged} of {least.job.task.budget} "
+            f"queries" + (" and spent all its proposals" if least.end == "proposals" else "")
+        )
     for outcome in report.troubled[:10]:
         job = outcome.job
         reason = outcome.error.strip().splitlines()[-1] if outcome.error else ""
@@ -135,5 +147,6 @@ def run(
         )
     if report.troubled:
         raise BenchmarkError(
-            f"{len(report.troubled)} of {report.done + len(report.troubled)} runs are in trouble"
+            f"{len(report.troubled)} runs are in trouble; whole errors stand in the last lines of their "
+            "logs, and --retry-failed makes them again"
         )

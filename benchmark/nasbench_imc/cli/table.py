@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nasbench_imc.cli.common import json_option, print_json
+from nasbench_imc.cli.common import json_option, print_json, print_table
 from nasbench_imc.design import Design
 from nasbench_imc.tables import load
 from nasbench_imc.tables.layout import TIMES
@@ -36,28 +36,25 @@ def info(table: str, as_json: bool) -> None:
     if as_json:
         print_json({**facts, "metrics": metrics, "hardware": list(bench.hardware_ids)})
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
     for name, value in facts.items():
-        console.print(f"[bold]{name}[/bold]: {value}", highlight=False)
-    listing = Table("metric", "unit", "better", "meaning", title="metrics")
-    for name, metric in metrics.items():
-        listing.add_row(name, metric["unit"], metric["direction"], metric["description"])
-    console.print(listing)
-    chips = bench.hardware
-    shown = Table("id", "reference", "accuracy", title=f"{len(chips)} hardware configurations")
-    have = set(bench.accuracy_hardware())
-    for id_, chip in chips.iterrows():
-        shown.add_row(str(id_), str(chip["reference"]), "yes" if id_ in have else "")
-    console.print(shown)
+        click.echo(f"{name}: {value}")
+    click.echo()
+    print_table(
+        ("metric", "unit", "better", "meaning"),
+        [(name, m["unit"], m["direction"], m["description"]) for name, m in metrics.items()],
+    )
+    click.echo()
+    chips, have = bench.hardware, set(bench.accuracy_hardware())
+    print_table(
+        ("hardware", "reference", "accuracy"),
+        [(id_, chips.reference[id_], "yes" if id_ in have else "") for id_ in bench.hardware_ids],
+    )
 
 
 @click.command()
 @click.argument("arch")
 @click.option("--table", default="nb201", show_default=True, help="Which table to ask.")
-@click.option("--hardware", required=True, help="Id of an IMC configuration; `info` lists them.")
+@click.option("--hardware", required=True, help="Id of an IMC configuration; `nasbench-imc info` lists them.")
 @click.option(
     "--at", type=click.Choice(list(TIMES)), default="1d", show_default=True, help="Time since programming."
 )

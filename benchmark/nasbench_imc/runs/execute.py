@@ -14,7 +14,7 @@ from types import FrameType
 
 import numpy as np
 
-from nasbench_imc.errors import BudgetExhausted
+from nasbench_imc.errors import BudgetExhausted, ProposalsExhausted
 from nasbench_imc.runs.log import RunLog
 from nasbench_imc.runs.methods import Searcher
 from nasbench_imc.suites import Task
@@ -31,7 +31,9 @@ def searcher_rng(task: Task, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(task.name.encode("utf-8"))])
 
 
-def execute(searcher: Searcher, name: str, task: Task, seed: int, timeout: float) -> RunLog:
+def execute(
+    searcher: Searcher, name: str, task: Task, seed: int, timeout: float, *, fingerprint: str = ""
+) -> RunLog:
     """Run a searcher and keep what it did, however it ends.
 
     The global generators of ``random`` and NumPy are seeded too, since some searchers use them.
@@ -47,6 +49,8 @@ def execute(searcher: Searcher, name: str, task: Task, seed: int, timeout: float
         Label seed, and seed of the searcher's generator.
     timeout : float
         Longest time that it may take [s]; checked between Python instructions, in the main thread.
+    fingerprint : str
+        :meth:`Method.fingerprint`, for the log.
 
     Returns
     -------
@@ -62,6 +66,8 @@ def execute(searcher: Searcher, name: str, task: Task, seed: int, timeout: float
             with _stopped_after(timeout):
                 searcher(session, searcher_rng(task, seed))
             end = "finished"
+        except ProposalsExhausted:
+            end = "proposals"
         except BudgetExhausted:
             end = "budget"
         except _RunTimeout:
@@ -82,6 +88,7 @@ def execute(searcher: Searcher, name: str, task: Task, seed: int, timeout: float
         charged=session.charged,
         proposals=session.proposals,
         seconds=round(seconds, 6),
+        searcher=fingerprint,
     )
 
 

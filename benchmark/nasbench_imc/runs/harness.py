@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from nasbench_imc.errors import BenchmarkError, LogError
 from nasbench_imc.runs.execute import execute
-from nasbench_imc.runs.log import RunLog, log_path, read_log, write_log
+from nasbench_imc.runs.log import TROUBLE, RunLog, log_path, read_log, write_log
 from nasbench_imc.runs.methods import Method, Searcher
 from nasbench_imc.suites import Task
 
@@ -36,11 +36,22 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job: ``end`` of its log, or empty where no log could be written."""
+    """What became of a job.
+
+    Attributes
+    ----------
+    job : Job
+    end : str
+        As in its log; empty where no log could be written.
+    error : str
+    charged : int
+        Queries charged.
+    """
 
     job: Job
     end: str
     error: str
+    charged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +65,16 @@ class Report:
     skipped : int
         Runs whose log was there.
     troubled : tuple of Outcome
-        Runs that failed, were stopped, or could not be written.
+        Runs that failed, were stopped, or could not be written; also those whose log was there and says
+        so.
+    short : tuple of Outcome
+        Runs that ended by themselves or at the cap on proposals, before their budget was spent.
     """
 
     done: int
     skipped: int
     troubled: tuple[Outcome, ...]
+    short: tuple[Outcome, ...]
 
 
 def run_all(
@@ -96,7 +111,8 @@ def run_all(
     Raises
     ------
     LogError
-        Where a log in ``out`` is damaged, or was made with another table.
+        Where a log in ``out`` is damaged, or was made with another table or another version of the
+        searcher.
     UnknownNameError
         Where a method cannot be loaded.
     BenchmarkError
@@ -115,8 +131,12 @@ def run_all(
         method.load()  # so that a misspelt method is one error, not one a run
     out = out.resolve()  # a searcher may change its process's folder
     out.mkdir(parents=True, exist_ok=True)
-    waiting = [job for job in wanted if not _is_done(job, out, retry_failed)]
-    troubled: list[Outcome] = []
+    fingerprints = {method: method.fingerprint() for method in methods}
+    before = {job: _found(job, out, fingerprints[job.method]) for job in wanted}
+    waiting = [
+        job for job, found in before.items() if found is None or (retry_failed and found.end in TROUBLE)
+    ]
+    outcomes = [found for job, found in before.items() if found is not None and job not in set(waiting)]
     context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks
     with (
         _fixed_hashes(),
@@ -126,20 +146,26 @@ def run_all(
         row = bar.add_task("runs", total=len(wanted), completed=len(wanted) - len(waiting))
         futures = [
             pool.schedule(
-                _run, args=(job.method, job.task.to_json(), job.seed, out, timeout), timeout=timeout + GRACE
+                _run,
+                args=(job.method, fingerprints[job.method], job.task.to_json(), job.seed, out, timeout),
+                timeout=timeout + GRACE,
             )
             for job in waiting
         ]
         try:
             for job, future in zip(waiting, futures, strict=True):
-                outcome = _outcome(job, future, out, timeout)
-                if outcome.end not in ("finished", "budget"):
-                    troubled.append(outcome)
+                outcomes.append(_outcome(job, future, out, timeout, fingerprints[job.method]))
                 bar.advance(row)
         except BaseException:
             pool.stop()
             raise
-    return Report(len(waiting) - len(troubled), len(wanted) - len(waiting), tuple(troubled))
+    troubled = tuple(o for o in outcomes if o.end in TROUBLE or not o.end)
+    return Report(
+        done=sum(o.job in set(waiting) and o not in troubled for o in outcomes),
+        skipped=len(wanted) - len(waiting),
+        troubled=troubled,
+        short=tuple(o for o in outcomes if o not in troubled and o.charged < o.job.task.budget),
+    )
 
 
 @cache
@@ -148,21 +174,23 @@ def _searcher(method: Method) -> Searcher:
     return method.load()
 
 
-def _run(method: Method, task_file: str, seed: int, out: Path, timeout: float) -> tuple[str, str]:
+def _run(
+    method: Method, fingerprint: str, task_file: str, seed: int, out: Path, timeout: float
+) -> tuple[str, str, int]:
     task = Task.from_json(task_file, "the task of a run")
-    log = execute(_searcher(method), method.name, task, seed, timeout)
+    log = execute(_searcher(method), method.name, task, seed, timeout, fingerprint=fingerprint)
     write_log(log, log_path(out, task.name, method.name, seed))
-    return log.end, log.error
+    return log.end, log.error, log.charged
 
 
-def _outcome(job: Job, future: object, out: Path, timeout: float) -> Outcome:
+def _outcome(job: Job, future: object, out: Path, timeout: float, fingerprint: str) -> Outcome:
     try:
-        end, error = future.result()  # type: ignore[attr-defined]
-        return Outcome(job, end, error)
+        end, error, charged = future.result()  # type: ignore[attr-defined]
+        return Outcome(job, end, error, charged)
     except FutureTimeout:
         end, error = "timeout", f"ended from outside after {timeout + GRACE:g} s"
     except ProcessExpired as expired:
-        end, error = "failed", f"the run's process died ({expired})"
+        end, error = "failed", f"the run's process died ({expired}, exit code {expired.exitcode})"
     except OSError as problem:  # a full disk, a folder that may not be written
         return Outcome(job, "", f"its log could not be written: {problem}")
     except Exception as problem:  # the table or the searcher has changed since; the pool broke
@@ -182,6 +210,7 @@ def _outcome(job: Job, future: object, out: Path, timeout: float) -> Outcome:
         charged=0,
         proposals=0,
         seconds=timeout,
+        searcher=fingerprint,
     )
     try:
         write_log(lost, log_path(out, job.task.name, job.method.name, job.seed))
@@ -212,17 +241,23 @@ def _fixed_hashes() -> Iterator[None]:
             os.environ["PYTHONHASHSEED"] = before
 
 
-def _is_done(job: Job, out: Path, retry_failed: bool) -> bool:
+def _found(job: Job, out: Path, fingerprint: str) -> Outcome | None:
+    """What the log of a job says, None where there is none."""
     path = log_path(out, job.task.name, job.method.name, job.seed)
     if not path.exists():
-        return False
+        return None
     log = read_log(path)
     if log.table_sha256 != job.task.load_table().sha256:
         raise LogError(
             f"{path} was made with table {log.table} ({log.table_sha256[:12]}...), not with the present one; "
             "give another --out, or delete it"
         )
-    return not (retry_failed and log.end in ("failed", "timeout"))
+    if log.searcher != fingerprint:
+        raise LogError(
+            f"{path} was made with another version of {job.method.name} ({job.method.source}); "
+            f"give another --out, or delete {path.parent}"
+        )
+    return Outcome(job, log.end, log.error, log.charged)
 
 
 def _bar(shown: bool) -> Progress:

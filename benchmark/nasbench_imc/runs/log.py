@@ -22,16 +22,21 @@ FORMAT = 1
 SUFFIX = ".jsonl.gz"
 
 #: How a run may end. ``finished``: the searcher returned; ``budget``: it met the end of its budget;
-#: ``failed``: it raised; ``timeout``: it was stopped.
-ENDS = ("finished", "budget", "failed", "timeout")
+#: ``proposals``: it met the cap on proposals; ``failed``: it raised; ``timeout``: it was stopped.
+ENDS = ("finished", "budget", "proposals", "failed", "timeout")
+
+#: Ends that are the searcher's trouble.
+TROUBLE = ("failed", "timeout")
 
 #: A log larger than this, unpacked, is not read [bytes]; the largest honest one is under 2 MB.
 MAX_BYTES = 64 * 2**20
 
-_HEADER = ("format", "method", "task", "seed", "table", "table_sha256", "official", "package")
+_HEADER = ("format", "method", "task", "seed", "table", "table_sha256", "official", "package", "searcher")
 _FOOTER = ("end", "error", "charged", "proposals", "seconds")
 _KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("method", "task", "table", "table_sha256", "package", "end", "error"), (str,)),
+    **dict.fromkeys(
+        ("method", "task", "table", "table_sha256", "package", "searcher", "end", "error"), (str,)
+    ),
     **dict.fromkeys(("seed", "charged", "proposals"), (int,)),
     "official": (bool,),
     "seconds": (int, float),
@@ -63,6 +68,8 @@ class RunLog:
         Wall-clock time that the searcher took, table look-ups included [s].
     package : str
         Version of nasbench-imc.
+    searcher : str
+        SHA-256 of the file that holds the searcher; empty where there is none.
     """
 
     method: str
@@ -78,6 +85,7 @@ class RunLog:
     proposals: int
     seconds: float
     package: str = __version__
+    searcher: str = ""
 
 
 def log_path(folder: Path, task: str, method: str, seed: int) -> Path:

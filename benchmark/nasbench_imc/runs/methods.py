@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasbench_imc.errors import BenchmarkError, UnknownNameError, unknown
+from nasbench_imc.tables.files import file_sha256
 
 if TYPE_CHECKING:
     from nasbench_imc.suites import Session
 
 GROUP = "nasbench_imc.searchers"
+
+_EXTRA = '; the reference searchers need the extra: pip install "nasbench-imc[search]"'
 
 Searcher = Callable[["Session", np.random.Generator], object]
 
@@ -39,6 +42,16 @@ class Method:
     name: str
     source: str
 
+    def fingerprint(self) -> str:
+        """SHA-256 of the file that holds the searcher; empty where there is no such file."""
+        place = self.source.rpartition(":")[0]
+        if place.endswith(".py"):
+            path: str | None = place
+        else:
+            spec = importlib.util.find_spec(place)
+            path = spec.origin if spec else None
+        return file_sha256(Path(path)) if path and Path(path).is_file() else ""
+
     def load(self) -> Searcher:
         """Import the searcher.
 
@@ -56,8 +69,8 @@ class Method:
             raise UnknownNameError(f"method {self.name!r}: there is no file {place}") from None
         except ModuleNotFoundError as error:
             raise UnknownNameError(
-                f"method {self.name!r} needs the module {error.name!r}, which is not installed; "
-                'the reference searchers come with pip install "nasbench-imc[search]"'
+                f"method {self.name!r} needs the module {error.name!r}, which is not installed"
+                + (_EXTRA if place.startswith("nasbench_imc_baselines") else "")
             ) from error
         except Exception as error:
             raise BenchmarkError(
@@ -90,6 +103,8 @@ def find_method(text: str) -> Method:
         return methods()[text]
     place, separator, attribute = text.rpartition(":")
     if not separator or not place.strip(".") or not attribute.isidentifier():
+        if text.endswith(".py"):
+            raise UnknownNameError(f"method {text!r}: name the function as well, for example {text}:search")
         names = [*methods(), "module:function", "file.py:function"]
         raise unknown("method", text, names, show=len(names))
     if place.endswith(".py"):

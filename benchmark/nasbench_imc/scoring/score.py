@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench_imc.errors import LogError, UnavailableError, UnknownNameError
-from nasbench_imc.runs.log import RunLog
+from nasbench_imc.runs.log import TROUBLE, RunLog
 from nasbench_imc.scoring.regret import regret_curve
 from nasbench_imc.suites import Task
 from nasbench_imc.suites import task as find_task
@@ -59,7 +59,7 @@ class Scores:
                     "task": task,
                     "method": method,
                     "runs": len(group),
-                    "failed": int((~group.end.isin(("finished", "budget"))).sum()),
+                    "failed": int(group.end.isin(TROUBLE).sum()),
                     "score": group.score.mean(),
                     "low": low,
                     "high": high,

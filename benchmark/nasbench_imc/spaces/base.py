@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.networks import Network
 
 T = TypeVar("T")
@@ -114,7 +115,12 @@ class Choices(ABC, Generic[T]):
 
         ``dict(configuration)`` goes into :meth:`from_values`. Needs the extra ``[search]``.
         """
-        from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
+        try:
+            from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
+        except ModuleNotFoundError as error:
+            raise BenchmarkError(
+                'configspace() needs the extra: pip install "nasbench-imc[search]"'
+            ) from error
 
         space = ConfigurationSpace()
         space.add([CategoricalHyperparameter(name, choices) for name, choices in self.variables.items()])

@@ -66,7 +66,7 @@ class Domain(Choices[Design]):
         for name, choices in self._choices.items():
             value = getattr(design, name)
             if value not in choices:
-                raise unknown(f"{name} for this task", value, map(str, choices))
+                raise unknown(f"{name} for this task", value, choices)
 
     def free(self, design: Design) -> dict[str, Any]:
         """The fields of a design that the task leaves free, for a log."""

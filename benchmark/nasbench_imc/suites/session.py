@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_imc.design import Design
-from nasbench_imc.errors import BudgetExhausted, SearchError
+from nasbench_imc.errors import BudgetExhausted, ProposalsExhausted, SearchError
 
 if TYPE_CHECKING:
     from nasbench_imc.suites.definition import Task
@@ -148,7 +148,7 @@ class Session:
 
         Raises
         ------
-        BudgetExhausted
+        ProposalsExhausted
             Where the number of proposals is spent.
         UnknownNameError, SearchError
             As in :meth:`query`.
@@ -199,7 +199,7 @@ class Session:
         self._check_open()
         self.task.domain.check(design)
         if self.proposals >= self.task.max_proposals:
-            raise BudgetExhausted(
+            raise ProposalsExhausted(
                 f"the {self.task.max_proposals} proposals of {self.task.name} are spent "
                 f"({self.charged} of {self.task.budget} queries charged)"
             )

@@ -106,7 +106,9 @@ class Measurement(Mapping[str, float]):
         raise AttributeError("a Measurement is read-only")
 
     def __repr__(self) -> str:
-        return f"Measurement({self.design}, at={self.at!r})"
+        shown = [name for name in ("accuracy", "energy", "latency", "area") if name in self]
+        values = ", ".join(f"{name}={self[name]:.5g} {self.units[name]}" for name in shown)
+        return f"<Measurement of {self.design} at {self.at}: {values}, ... ({len(self)} metrics)>"
 
     @property
     def at(self) -> str:
@@ -271,6 +273,11 @@ class Benchmark:
             Where the code is malformed or not in the table.
         """
         return self._codes[self._representatives[self._class_of[self._rows([arch])[0]]]]
+
+    @cached_property
+    def canonical_ids(self) -> tuple[str, ...]:
+        """Canonical id of every architecture, in the table's order."""
+        return tuple(self._codes[row] for row in self._representatives[self._class_of])
 
     def accuracy_hardware(self) -> list[str]:
         """Ids of the configurations for which the table has :data:`accuracy <ACCURACY>`."""
@@ -495,11 +502,14 @@ class Benchmark:
                 raise UnavailableError(f"{self.hardware_ids[column]} has no data at {at!r}; it has {valid}")
 
     def _no_accuracy(self, ids: Sequence[str]) -> UnavailableError:
-        published = [name for name in self._stored if name.startswith("accuracy_")]
+        published = [
+            name for name in self._stored if name.startswith("accuracy_") and not name.endswith("_spread")
+        ]
         return UnavailableError(
             f"table {self.name!r} has no 'accuracy' on {', '.join(ids[:3])}"
             f"{', ...' if len(ids) > 3 else ''}; "
-            f"it has one on {self.accuracy_hardware()}, and the columns {published} for any hardware"
+            f"it has one on {self.accuracy_hardware()}; the published columns, {published[0]!r} to "
+            f"{published[-1]!r}, do not depend on hardware"
         )
 
     # ---- reading ------------------------------------------------------------------------------------
