@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -50,7 +51,9 @@ def write_table(
         Where each part comes from and under which licence, stored as JSON.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    # In memory first: HDF5 does not survive a disk that fills up under it.
+    packed = io.BytesIO()
+    with h5py.File(packed, "w", libver=("v110", "v110")) as file:
         file.attrs.update(
             schema=layout.SCHEMA,
             space=space,
@@ -77,6 +80,8 @@ def write_table(
             for key in ("unit", "direction", "axes", "description"):
                 if getattr(dataset, key):
                     made.attrs[key] = getattr(dataset, key)
+    with replacing(out) as temporary:
+        temporary.write_bytes(packed.getvalue())
     return out
 
 
