@@ -96,7 +96,16 @@ def update_manifest(manifest: Path, name: str, table: Path, version: str) -> Rel
 
 
 #: What decides the contents of a table, relative to the package.
-_GENERATOR = ("building", "hardware", "spaces", "networks.py", "tables/layout.py")
+_GENERATOR = (
+    "building/analognas.py",
+    "building/nb201.py",
+    "building/packing.py",
+    "hardware",
+    "networks.py",
+    "spaces/base.py",
+    "spaces/nb201.py",
+    "tables/layout.py",
+)
 
 
 def _commit() -> str:

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from nasbench_imc.building.cifar10 import Cifar10, Images
 from nasbench_imc.building.networks import HybridNetwork
-from nasbench_imc.building.training import augmented, clip, noisy, one_cycle, pad
+from nasbench_imc.building.training import Recipe, augmented, clip, noisy, one_cycle, pad
 from nasbench_imc.spaces.hybrid import DEPTHS, OPERATORS, WIDTHS, Hybrid, stages
 
 Sampling = Literal["uniform", "fair"]
@@ -32,8 +32,8 @@ _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
 @dataclass(frozen=True, slots=True)
-class SharedRecipe:
-    """How a super-network is trained; fields as in :class:`~nasbench_imc.building.training.Recipe`.
+class SharedRecipe(Recipe):
+    """How a super-network is trained.
 
     Attributes
     ----------
@@ -42,15 +42,10 @@ class SharedRecipe:
         three, in which each operator of each stage comes once.
     """
 
-    epochs: int
-    sampling: Sampling = "uniform"
-    batch: int = 256
     learning_rate: float = 4e-3
     warmup: float = 0.1
     weight_decay: float = 0.02
-    label_smoothing: float = 0.1
-    weight_noise: float = 0.05
-    clip_sigma: float = 2.5
+    sampling: Sampling = "uniform"
 
 
 def shared_names(code: str) -> dict[str, str]:
