@@ -18,12 +18,13 @@ from nasbench_imc.files import replacing
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
-#: Mean and standard deviation of the training images' channels, 0 to 1 (of the official archive).
+#: What pixels are normalised by, 0 to 1: the usual figures for CIFAR-10. The training images of the JPEG
+#: copy measure 0.4911, 0.4820, 0.4466 and 0.2453, 0.2428, 0.2607.
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # as published on the archive's page
+ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 
 VALIDATION_PER_CLASS = 500
 SPLIT_SEED = 20_261  # fixes which training images are validation images

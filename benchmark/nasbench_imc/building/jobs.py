@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 #: Fixed before torch is imported, so that results do not depend on the processor's newest instructions
-#: or on how many cores are free. Fewer instructions cost 0 to 8 % of the speed here.
+#: or on how many cores are free. Fewer instructions cost 0 to 9 % of the speed here.
 ENVIRONMENT = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from nasbench_imc.building.cifar10 import Cifar10, Images
 from nasbench_imc.building.networks import HybridNetwork
-from nasbench_imc.building.training import Recipe, augmented, clip, noisy, one_cycle, pad
+from nasbench_imc.building.training import Recipe, adamw, augmented, clip, noisy, pad
 from nasbench_imc.spaces.hybrid import DEPTHS, OPERATORS, WIDTHS, Hybrid, stages
 
 Sampling = Literal["uniform", "fair"]
@@ -211,19 +211,10 @@ def train_shared(
     """
     weights = fresh(seed)
     crossbar = [w for name, w in weights.items() if name.endswith(".weight") and w.dim() > 1]
-    held = {id(w) for w in crossbar}
-    others = [w for w in weights.values() if id(w) not in held]
-    optimiser = torch.optim.AdamW(
-        [{"params": crossbar, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=recipe.learning_rate,
-        foreach=True,
-    )
     rng = torch.Generator().manual_seed(seed + 1)
     networks = sampled(recipe.sampling, np.random.default_rng([seed, 1]))
     steps = len(data.train) // recipe.batch
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: one_cycle(step / (recipe.epochs * steps), recipe.warmup)
-    )
+    optimiser, schedule = adamw(crossbar, list(weights.values()), recipe, steps)
     padded, labels = pad(data.train), torch.from_numpy(data.train.labels)
     losses, seconds = [], []
     for epoch in range(recipe.epochs):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,17 +114,8 @@ def train(
     network = HybridNetwork(code, initial)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     weights = crossbar_weights(network)
-    held = {id(w) for w in weights}
-    others = [p for p in network.parameters() if id(p) not in held]
-    optimiser = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=recipe.learning_rate,
-        foreach=True,
-    )
     steps = len(data.train) // recipe.batch
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: one_cycle(step / (recipe.epochs * steps), recipe.warmup)
-    )
+    optimiser, schedule = adamw(weights, list(network.parameters()), recipe, steps)
     padded = pad(data.train)
     labels = torch.from_numpy(data.train.labels)
     losses, accuracies, seconds = [], [], []
@@ -144,6 +135,37 @@ def train(
         if on_epoch is not None:
             on_epoch(epoch + 1, accuracies[-1])
     return Trained(network, tuple(accuracies), tuple(losses), accuracy(network, data.test), tuple(seconds))
+
+
+def adamw(
+    crossbar: Sequence[Tensor], parameters: Sequence[Tensor], recipe: Recipe, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW (Loshchilov and Hutter, ICLR 2019) and its one-cycle schedule, to be advanced each step.
+
+    Parameters
+    ----------
+    crossbar : sequence of Tensor
+        Those of the parameters whose weights decay.
+    parameters : sequence of Tensor
+        All of them.
+    recipe : Recipe
+    steps : int
+        Steps an epoch.
+    """
+    held = {id(w) for w in crossbar}
+    others = [p for p in parameters if id(p) not in held]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": list(crossbar), "weight_decay": recipe.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        foreach=True,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: one_cycle(step / (recipe.epochs * steps), recipe.warmup)
+    )
+    return optimiser, schedule
 
 
 def _step(
