@@ -2,7 +2,8 @@
 
 Every product with stationary weights is a ``Conv2d`` or a ``Linear`` without activation inside, in the
 order and with the shapes of :meth:`nasbench_imc.spaces.hybrid.Hybrid.network`: that is what a crossbar
-holds. Batch normalisation follows each convolution and is digital, as is all else.
+holds. Batch normalisation follows each convolution and is digital, as is all else. A :class:`Tap` stands
+wherever an activation is stored.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ from nasbench_imc.spaces.hybrid import (
     STEM_CHANNELS,
     stages,
 )
+
+
+class Tap(nn.Identity):
+    """An activation on its way to a buffer, and from there to a crossbar or to the digital unit.
+
+    Nothing happens to it in training; a simulated chip stores it in 8 bits.
+    """
 
 
 class ConvNorm(nn.Sequential):
@@ -40,10 +48,11 @@ class ConvolutionBlock(nn.Module):
         self.second = ConvNorm(c_out, c_out, 3)
         same = stride == 1 and c_in == c_out
         self.shortcut = nn.Identity() if same else ConvNorm(c_in, c_out, 1, stride)
+        self.inner, self.result = Tap(), Tap()
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = functional.relu(self.first(x))
-        return functional.relu(self.second(inner) + self.shortcut(x))
+        inner = self.inner(functional.relu(self.first(x)))
+        return self.result(functional.relu(self.second(inner) + self.shortcut(x)))
 
 
 class BottleneckBlock(nn.Module):
@@ -56,11 +65,20 @@ class BottleneckBlock(nn.Module):
         self.depthwise = ConvNorm(inner, inner, 3, stride, groups=inner)
         self.project = ConvNorm(inner, c_out, 1)
         self.residual = stride == 1 and c_in == c_out
+        self.wide, self.inner, self.result = Tap(), Tap(), Tap()
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = functional.relu(self.depthwise(functional.relu(self.expand(x))))
-        out = self.project(inner)
-        return x + out if self.residual else out
+        wide = self.wide(functional.relu(self.expand(x)))
+        out = self.project(self.inner(functional.relu(self.depthwise(wide))))
+        return self.result(x + out if self.residual else out)
+
+
+class Attention(nn.Module):
+    """Softmax(Q K^T / sqrt(d)) V for each head; products of activations, on the digital unit."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Mix (batch, heads, tokens, channels of a head) values; same shape."""
+        return functional.scaled_dot_product_attention(query, key, value)
 
 
 class AttentionBlock(nn.Module):
@@ -81,17 +99,21 @@ class AttentionBlock(nn.Module):
         self.hidden = nn.Linear(c_out, MLP_RATIO * c_out)
         self.contract = nn.Linear(MLP_RATIO * c_out, c_out)
         nn.init.trunc_normal_(self.position, std=0.02)
+        self.attention = Attention()
+        self.embedded, self.normed, self.mixed, self.attended = Tap(), Tap(), Tap(), Tap()
+        self.normed_again, self.inner, self.result = Tap(), Tap(), Tap()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.merge(x)
         batch, channels, height, width = x.shape
-        tokens = x.flatten(2).transpose(1, 2) + self.position
+        tokens = self.embedded(x.flatten(2).transpose(1, 2) + self.position)
         heads = channels // HEAD_CHANNELS
-        qkv = self.qkv(self.norm_attention(tokens)).view(batch, -1, 3, heads, HEAD_CHANNELS)
+        qkv = self.qkv(self.normed(self.norm_attention(tokens))).view(batch, -1, 3, heads, HEAD_CHANNELS)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        tokens = tokens + self.out(mixed.transpose(1, 2).reshape(batch, -1, channels))
-        tokens = tokens + self.contract(functional.relu(self.hidden(self.norm_mlp(tokens))))
+        mixed = self.mixed(self.attention(query, key, value).transpose(1, 2).reshape(batch, -1, channels))
+        tokens = self.attended(tokens + self.out(mixed))
+        inner = self.inner(functional.relu(self.hidden(self.normed_again(self.norm_mlp(tokens)))))
+        tokens = self.result(tokens + self.contract(inner))
         return tokens.transpose(1, 2).reshape(batch, channels, height, width)
 
 
@@ -119,11 +141,12 @@ class HybridNetwork(nn.Module):
                 torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
             built = stages(code)
             channels = built[0].width
+            self.image = Tap()
             self.stem = nn.Sequential(
                 ConvNorm(3, STEM_CHANNELS, 3, 2),
-                nn.ReLU(),
+                nn.Sequential(nn.ReLU(), Tap()),
                 ConvNorm(STEM_CHANNELS, channels, 3, 2),
-                nn.ReLU(),
+                nn.Sequential(nn.ReLU(), Tap()),
             )
             self.blocks = nn.Sequential()
             for stage in built:
@@ -132,11 +155,12 @@ class HybridNetwork(nn.Module):
                     self.blocks.append(_block(stage.operator, channels, stage.width, stride, stage.size))
                     channels = stage.width
             self.norm = nn.BatchNorm2d(channels)
+            self.pooled = Tap()
             self.classifier = nn.Linear(channels, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.norm(self.blocks(self.stem(images)))
-        return self.classifier(x.mean(dim=(2, 3)))
+        x = self.norm(self.blocks(self.stem(self.image(images))))
+        return self.classifier(self.pooled(x.mean(dim=(2, 3))))
 
 
 def _block(operator: str, c_in: int, c_out: int, stride: int, size: int) -> nn.Module:
