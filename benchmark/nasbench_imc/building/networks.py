@@ -113,8 +113,8 @@ class AttentionBlock(nn.Module):
         mixed = self.mixed(self.attention(query, key, value).transpose(1, 2).reshape(batch, -1, channels))
         tokens = self.attended(tokens + self.out(mixed))
         inner = self.inner(functional.relu(self.hidden(self.normed_again(self.norm_mlp(tokens)))))
-        tokens = self.result(tokens + self.contract(inner))
-        return tokens.transpose(1, 2).reshape(batch, channels, height, width)
+        tokens = tokens + self.contract(inner)
+        return self.result(tokens.transpose(1, 2).reshape(batch, channels, height, width))
 
 
 class HybridNetwork(nn.Module):

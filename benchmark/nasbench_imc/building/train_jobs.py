@@ -145,7 +145,7 @@ def prepare(images: Path | None, cache: Path) -> Cifar10:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     # Filling fresh memory guards against reads of what nobody wrote; it took 5 to 10 % of each step.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return load(images, cache)
 
 
