@@ -128,7 +128,7 @@ def read_evaluation(path: Path) -> Evaluation:
         ValueError,
         EOFError,
         KeyError,
-        NotImplementedError,
+        RuntimeError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
