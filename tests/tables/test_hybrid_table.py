@@ -1,6 +1,7 @@
 """A table of measured accuracies: declared cells as evaluated, others raise, a pilot says that it is one."""
 
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -94,6 +95,39 @@ def test_a_pickled_table_answers_as_before(bench):
     other = pickle.loads(pickle.dumps(bench))
     design = Design(bench.architectures[2], PCM, 4, 0.5)
     assert other.query(design)["accuracy"] == bench.query(design)["accuracy"]
+
+
+def read_everything(bench):
+    """Every column is read whole, at the last compression, and labels of the third training seed too."""
+    values = [
+        bench.array(name, weight_bits=4, sparsity=0.5, labels="search")
+        for name in bench.metrics
+        if name != "accuracy"
+    ]
+    for kind in ("score", "search"):
+        values.append(bench.array("accuracy", hardware=bench.accuracy_hardware(), labels=kind))
+        values.append(
+            bench.array("accuracy", bench.trained(2), PCM, labels=kind, weight_bits=4, training_seed=2)
+        )
+    training = bench.training(bench.trained(2)[0], 2)
+    return [*values, training.learning_curve, training.seconds, np.array(bench.hardware.to_csv())]
+
+
+def test_flipped_bits_anywhere_give_the_right_numbers_or_an_error(bench, table, tmp_path, monkeypatch):
+    whole, expected_values = (table / "hybrid.h5").read_bytes(), read_everything(bench)
+    monkeypatch.setenv(files.DATA_VARIABLE, str(tmp_path))
+    rng, refused = random.Random(0), 0
+    for _ in range(40):
+        position = rng.randrange(len(whole))
+        flipped = bytes([whole[position] ^ 1 << rng.randrange(8)])
+        (tmp_path / "hybrid.h5").write_bytes(whole[:position] + flipped + whole[position + 1 :])
+        try:
+            read = read_everything(nbi.load("hybrid"))
+        except TableError:
+            refused += 1
+        else:
+            assert all(np.array_equal(a, b) for a, b in zip(read, expected_values, strict=True)), position
+    assert refused > 10
 
 
 # ---- accuracy -----------------------------------------------------------------------------------------
