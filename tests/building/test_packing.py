@@ -15,6 +15,7 @@ from nasbench_imc.building import nb201, packing
 from nasbench_imc.building.nb201 import canonical_classes, class_means, identical_cell_sd
 from nasbench_imc.building.packing import Dataset, update_manifest, write_table
 from nasbench_imc.hardware import grid
+from nasbench_imc.hardware.metrics import PRIMARY
 from nasbench_imc.spaces import NB201
 from nasbench_imc.tables import files
 
@@ -77,20 +78,22 @@ def test_classes_are_numbered_by_their_first_member():
 
 
 def test_a_cost_that_is_not_finite_is_refused():
-    costs = {name: np.ones((3, 2)) for name in nb201.PRIMARY}
+    costs = {name: np.ones((3, 2)) for name in PRIMARY}
     costs["latency"][1, 1] = np.nan
     with pytest.raises(ValueError, match="latency that is not finite"):
-        nb201.cost_datasets(costs)
+        packing.cost_datasets(costs, "class hardware")
 
 
 def test_costs_that_no_hardware_changes_are_stored_once_a_class():
-    made = {d.path: d for d in nb201.cost_datasets({name: np.ones((3, 2)) for name in nb201.PRIMARY})}
+    costs = {name: np.ones((3, 2)) for name in PRIMARY}
+    made = {d.path: d for d in packing.cost_datasets(costs, "class hardware")}
     assert (made["cost/macs"].values.shape, made["cost/macs"].axes) == ((3,), "class")
     assert (made["cost/energy"].values.shape, made["cost/energy"].axes) == ((3, 2), "class hardware")
 
 
 def test_hardware_datasets_store_none_as_minus_one():
-    made = {d.path: d.values for d in nb201.hardware_datasets(grid(), nb201.ACCURACY_COLUMNS)}
+    times = [["1d"]] * len(grid())
+    made = {d.path: d.values for d in packing.hardware_datasets(grid(), list(nb201.ACCURACY_COLUMNS), times)}
     assert made["hardware/tiles"].tolist() == [-1] * len(grid())
     digital = made["hardware/family"] == b"sram-digital"
     assert (made["hardware/adc_bits"][digital] <= 0).all()

@@ -229,3 +229,34 @@ def test_leaderboard(call: Call, logs: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "board").iterdir():
         assert best.replace("_", "") in path.read_text().replace("\\", "").replace("_", "")
     assert "local_search" in shown.out
+
+
+def test_a_pilot_is_packed_and_queried(
+    call: Call, pilot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "tables" / "hybrid.h5"
+    built = call("build", "hybrid", "--evaluated", pilot, "--out", out)
+    assert built.status == 0, built.err
+    assert f"{out}: {out.stat().st_size:,} bytes" in built.out
+    monkeypatch.setenv("NASBENCH_IMC_DATA", str(out.parent))
+    facts = json.loads(call("info", "hybrid", "--json").out)
+    assert (facts["architectures"], facts["space"], facts["draws"]) == (7, 1_728, 8)
+    assert {"weight_bits": 4, "sparsity": 0.5} in facts["compressions"]
+    asked = ["query", "c16x1-c24x1-c32x1", "--table", "hybrid", "--hardware", "pcm-r256-adc8-mux4", "--json"]
+    bench = nbi.load("hybrid")
+    for bits, sparsity in ((8, 0.0), (4, 0.5)):
+        shown = call(*asked, "--weight-bits", bits, "--sparsity", sparsity)
+        values = json.loads(shown.out)["values"]
+        design = nbi.Design("c16x1-c24x1-c32x1", "pcm-r256-adc8-mux4", bits, sparsity)
+        assert values == dict(bench.query(design))
+    absent = call("query", "c16x1-c24x1-c32x2", *asked[2:])
+    assert absent.status == 1
+    assert "7 of 1,728 networks: a pilot" in absent.err
+
+
+def test_a_damaged_evaluation_is_named(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"PK")
+    failed = call("build", "hybrid", "--evaluated", tmp_path, "--out", tmp_path / "hybrid.h5")
+    assert failed.status == 1
+    assert "bad.npz is damaged or not an evaluation" in failed.err
+    assert not (tmp_path / "hybrid.h5").exists()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasbench_imc.errors import UnknownNameError
-from nasbench_imc.spaces.hybrid import Hybrid, stages
+from nasbench_imc.spaces.hybrid import Hybrid, kept_channels, stages
 
 SPACE = Hybrid()
 CODES = st.sampled_from(SPACE.architectures)
@@ -61,6 +61,91 @@ def test_attention_has_two_dynamic_products_of_tokens_squared_times_channels():
     # 64 tokens at 8 x 8, 16 at 4 x 4; Q K^T and A V take tokens^2 x channels each.
     assert [x.macs for x in products] == [64**2 * 16] * 2 + [16**2 * 24] * 2 + [16**2 * 32] * 2
     assert all(x.weights == 0 for x in products)
+
+
+def fan_ins_and_outputs(network):
+    return [(x.fan_in, x.outputs, x.groups) for x in network.layers if x.kind == "mvm"]
+
+
+def test_sparsity_removes_inner_channels_of_each_operator_by_hand():
+    # Depths 1; stage 1 at width 16 keeps its input's, so that c has no shortcut and m a residual.
+    plain, sparse = (
+        [fan_ins_and_outputs(SPACE.network(code, s)) for code in ("c16x1-m24x1-a32x1", "a16x1-c24x1-m32x1")]
+        for s in (0.0, 0.5)
+    )
+    stem = [(27, 16, 1), (144, 16, 1)]
+    assert plain[0] == [
+        *stem,
+        *[(144, 16, 1), (144, 16, 1)],  # c
+        *[(16, 48, 1), (9, 48, 48), (48, 24, 1)],  # m
+        *[(24, 32, 1), (32, 96, 1), (32, 32, 1), (32, 64, 1), (64, 32, 1)],  # a: patches, QKV, out, MLP
+        (32, 10, 1),
+    ]
+    assert sparse[0] == [
+        *stem,
+        *[(144, 8, 1), (72, 16, 1)],
+        *[(16, 24, 1), (9, 24, 24), (24, 24, 1)],
+        *[(24, 32, 1), (32, 96, 1), (32, 32, 1), (32, 32, 1), (32, 32, 1)],
+        (32, 10, 1),
+    ]
+    assert sparse[1] == [
+        *stem,
+        *[(16, 48, 1), (16, 16, 1), (16, 16, 1), (16, 16, 1)],
+        *[(144, 12, 1), (108, 24, 1), (16, 24, 1)],  # c: a shortcut, since stride and width change
+        *[(24, 36, 1), (9, 36, 36), (36, 32, 1)],
+        (32, 10, 1),
+    ]
+
+
+@given(CODES)
+def test_half_sparsity_halves_inner_layers_and_leaves_the_rest(code):
+    plain, sparse = SPACE.network(code), SPACE.network(code, 0.5)
+    assert sparse.producers == plain.producers
+    inner_weights = inner_macs = 0
+    for before, after in zip(plain.layers, sparse.layers, strict=True):
+        if before != after:
+            assert before.kind == "mvm"
+            # All inner widths of the space are even: each changed layer has exactly half.
+            assert 2 * after.weights == before.weights
+            assert 2 * after.macs == before.macs
+            inner_weights += after.weights
+            inner_macs += after.macs
+    assert plain.weights - sparse.weights == inner_weights > 0
+    assert plain.macs - sparse.macs == inner_macs > 0
+    changed = sum(before != after for before, after in zip(plain.layers, sparse.layers, strict=True))
+    blocks = {"c": 2, "m": 3, "a": 2}
+    assert changed == sum(blocks[stage.operator] * stage.depth for stage in stages(code))
+
+
+@given(CODES, st.floats(0, 0.99))
+def test_more_sparsity_never_takes_more(code, sparsity):
+    plain, sparse = SPACE.network(code), SPACE.network(code, sparsity)
+    assert sparse.weights <= plain.weights
+    assert SPACE.network(code, 0.99).weights <= sparse.weights
+    assert SPACE.network(code, 0.0) == plain
+
+
+@pytest.mark.parametrize(
+    ("inner", "sparsity", "kept"),
+    [
+        (16, 0.0, 16),
+        (16, 0.5, 8),
+        (7, 0.5, 4),
+        (1, 0.5, 1),
+        (100, 0.29, 71),
+        (10, 0.7, 3),
+        (10, 0.9, 1),
+        (3, 0.99, 1),
+    ],
+)
+def test_kept_channels_are_rounded_up(inner, sparsity, kept):
+    assert kept_channels(inner, sparsity) == kept
+
+
+@pytest.mark.parametrize("sparsity", [-0.1, 1.0, 2, float("nan")])
+def test_a_sparsity_out_of_range_is_refused(sparsity):
+    with pytest.raises(ValueError, match="at least 0 and below 1"):
+        SPACE.network("c16x1-c24x1-c32x1", sparsity)
 
 
 def test_mean_number_of_weights_fits_the_repository():

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from nasbench_imc.building import analognas
-from nasbench_imc.building.packing import Dataset, write_table
-from nasbench_imc.hardware import HardwareConfig, grid, network_costs
-from nasbench_imc.hardware.config import FAMILY_TIMES
-from nasbench_imc.hardware.metrics import PRIMARY
+from nasbench_imc.building.packing import Dataset, cost_datasets, hardware_datasets, write_table
+from nasbench_imc.hardware import FAMILY_TIMES, grid, network_costs
 from nasbench_imc.spaces import NB201
 from nasbench_imc.tables.layout import TIMES
 
@@ -57,10 +54,10 @@ def pack(out: Path, *, log: Callable[[str], None] = print) -> Path:
     costs = network_costs(networks, configs)
     datasets = [
         *_keys(space, class_of, representatives),
-        *hardware_datasets(configs, ACCURACY_COLUMNS),
+        *hardware_datasets(configs, list(ACCURACY_COLUMNS), [FAMILY_TIMES[c.family] for c in configs]),
         *_labels(published.values, class_of),
         *(_published(name, values) for name, values in published.values.items()),
-        *cost_datasets(costs),
+        *cost_datasets(costs, "class hardware"),
     ]
     log(f"writing {out}")
     return write_table(
@@ -78,6 +75,7 @@ def pack(out: Path, *, log: Callable[[str], None] = print) -> Path:
             "accuracy": "Apache-2.0, as github.com/IBM/analog-nas; the distribution on PyPI names none",
             "hardware": "Apache-2.0",
         },
+        generator=("building/analognas.py", "building/nb201.py", "spaces/nb201.py"),
     )
 
 
@@ -125,34 +123,6 @@ def _keys(space: NB201, class_of: np.ndarray, representatives: np.ndarray) -> li
         Dataset(
             "accuracy_classes", np.array(list(ACCURACY_COLUMNS), dtype="S"), "see hardware/accuracy_class"
         ),
-    ]
-
-
-def hardware_datasets(
-    configs: tuple[HardwareConfig, ...], accuracy_classes: Mapping[str, object]
-) -> list[Dataset]:
-    """The configurations, one dataset a field; None is stored as -1 (numbers) or '' (text)."""
-    classes = list(accuracy_classes)
-    datasets = []
-    for field in fields(HardwareConfig):
-        values = [getattr(config, field.name) for config in configs]
-        text = any(isinstance(value, str) for value in values)
-        column = (
-            np.array(["" if value is None else value for value in values], dtype="S")
-            if text
-            else np.array([-1 if value is None else value for value in values])
-        )
-        datasets.append(Dataset(f"hardware/{field.name}", column, "see nasbench_imc.hardware.HardwareConfig"))
-    index = [classes.index(c.accuracy_class) if c.accuracy_class in classes else -1 for c in configs]
-    times = [" ".join(FAMILY_TIMES[config.family]) for config in configs]
-    return [
-        *datasets,
-        Dataset(
-            "hardware/accuracy_class_index",
-            np.array(index, dtype=np.int16),
-            "position in accuracy_classes; -1: this table has no accuracy for it",
-        ),
-        Dataset("hardware/times", np.array(times, dtype="S"), "times at which an accuracy may exist"),
     ]
 
 
@@ -205,28 +175,3 @@ def _published(name: str, values: np.ndarray) -> Dataset:
         direction="none" if spread else "maximise",
         axes="architecture",
     )
-
-
-def cost_datasets(costs: Mapping[str, np.ndarray]) -> list[Dataset]:
-    """Primary hardware metrics; those that no configuration changes are stored once a class."""
-    datasets = []
-    for name, metric in PRIMARY.items():
-        values = costs[name].astype(np.float32)
-        if not np.isfinite(values).all():
-            raise ValueError(f"the cost model returned a value of {name} that is not finite")
-        constant = bool((values == values[:, :1]).all()) and name in (
-            "macs",
-            "weight_memory",
-            "activation_memory",
-        )
-        datasets.append(
-            Dataset(
-                f"cost/{name}",
-                values[:, 0] if constant else values,
-                metric.description,
-                unit=metric.unit,
-                direction=metric.direction,
-                axes="class" if constant else "class hardware",
-            )
-        )
-    return datasets

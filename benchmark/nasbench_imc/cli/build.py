@@ -19,7 +19,7 @@ _PACKAGE = Path(nasbench_imc.__file__).parent
 
 @click.group()
 def build() -> None:
-    """Build tables and freeze tasks again: `nb201`, then `tasks`. Needs a checkout and the extra [build]."""
+    """Build tables (`nb201`, `hybrid`) and freeze `tasks` again. Needs a checkout and the extra [build]."""
 
 
 @build.command()
@@ -32,6 +32,31 @@ def nb201() -> None:
     release = update_manifest(_PACKAGE / "manifest.json", "nb201", path, table.VERSION)
     click.echo(
         f"{path}: {release.bytes:,} bytes, SHA-256 {release.sha256}; now run: nasbench-imc build tasks"
+    )
+
+
+@build.command()
+@click.option(
+    "--evaluated",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of evaluations, one *.npz a network and training seed.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The table to write; hybrid.h5 is the name that is looked for.",
+)
+def hybrid(evaluated: Path, out: Path) -> None:
+    """Pack evaluated networks and their costs; fewer than the space has make a pilot."""
+    from nasbench_imc.building import hybrid as table
+    from nasbench_imc.tables.files import DATA_VARIABLE, file_sha256
+
+    path = table.pack(evaluated, out, log=click.echo)
+    click.echo(
+        f"{path}: {path.stat().st_size:,} bytes, SHA-256 {file_sha256(path)}; "
+        f"{DATA_VARIABLE}={path.resolve().parent} makes it the table 'hybrid'"
     )
 
 

@@ -25,7 +25,13 @@ def info(table: str, as_json: bool) -> None:
         "official": bench.official,
         "architectures": len(bench.architectures),
         "distinct_networks": bench.distinct_networks,
+        "space": len(bench.space),
         "times": list(bench.times),
+        "compressions": [
+            {"weight_bits": bits, "sparsity": sparsity} for bits, sparsity in bench.compressions
+        ],
+        "draws": bench.draws,
+        "training_seeds": list(bench.training_seeds),
         "sources": bench.attributes["sources"],
         "licences": bench.attributes["licences"],
     }
@@ -58,12 +64,25 @@ def info(table: str, as_json: bool) -> None:
 @click.option(
     "--at", type=click.Choice(list(TIMES)), default="1d", show_default=True, help="Time since programming."
 )
+@click.option("--weight-bits", type=int, default=8, show_default=True, help="Bits a weight.")
+@click.option(
+    "--sparsity", type=float, default=0.0, show_default=True, help="Share of the inner channels removed."
+)
 @click.option("--metric", "metrics", multiple=True, help="Metric to show; may be repeated. All by default.")
 @json_option
-def query(arch: str, table: str, hardware: str, at: str, metrics: tuple[str, ...], as_json: bool) -> None:
+def query(
+    arch: str,
+    table: str,
+    hardware: str,
+    at: str,
+    weight_bits: int,
+    sparsity: float,
+    metrics: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """What the table says of the architecture ARCH, a code such as '|nor_conv_3x3~0|+|...|'."""
     bench = load(table)
-    measured = bench.query(Design(arch, hardware), at=at)
+    measured = bench.query(Design(arch, hardware, weight_bits, sparsity), at=at)
     values = {name: measured[name] for name in (metrics or measured)}
     if as_json:
         print_json(
@@ -72,6 +91,8 @@ def query(arch: str, table: str, hardware: str, at: str, metrics: tuple[str, ...
                 "canonical": bench.canonical(arch),
                 "hardware": hardware,
                 "at": at,
+                "weight_bits": weight_bits,
+                "sparsity": sparsity,
                 "values": values,
                 "units": {name: measured.units[name] for name in values},
             }

@@ -9,6 +9,7 @@ width and depth of each stage; 12^3 = 1,728 codes.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,9 +103,39 @@ class Hybrid(Space):
         self.values(code)
         return code
 
-    def network(self, code: str) -> Network:
-        """The layers of a network; normalisation and activation are post-processing of the layer before."""
-        return _network(code)
+    def network(self, code: str, sparsity: float = 0.0) -> Network:
+        """The layers of a network; normalisation and activation are post-processing of the layer before.
+
+        Parameters
+        ----------
+        code : str
+        sparsity : float
+            Share of the inner channels of each block that are removed, at least 0 and below 1. Inner are
+            the channels between the two convolutions of a ``c``, those that an ``m`` expands to, and
+            the hidden units of an ``a``'s MLP; what leaves a block, and attention's heads, stay whole.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the code is malformed.
+        ValueError
+            Where the sparsity is out of range.
+        """
+        return _network(code, sparsity)
+
+
+def kept_channels(inner: int, sparsity: float) -> int:
+    """How many of ``inner`` channels structured sparsity keeps: ``ceil(inner (1 - sparsity))``.
+
+    Raises
+    ------
+    ValueError
+        Where ``sparsity`` is not at least 0 and below 1.
+    """
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity must be at least 0 and below 1, not {sparsity!r}")
+    # Rounded first: 0.29 x 100 is a little less than 29 in binary.
+    return max(1, inner - math.floor(round(inner * sparsity, 6)))
 
 
 def stages(code: str) -> tuple[Stage, ...]:
@@ -130,7 +161,7 @@ def stages(code: str) -> tuple[Stage, ...]:
 
 
 @cache
-def _network(code: str) -> Network:
+def _network(code: str, sparsity: float) -> Network:
     net = NetworkBuilder()
     channels = stages(code)[0].width
     x: int | None = net.conv(3, 3, STEM_CHANNELS, 16, None, stride=2)
@@ -138,7 +169,7 @@ def _network(code: str) -> Network:
     for stage in stages(code):
         for block in range(stage.depth):
             stride = stage.stride if block == 0 else 1
-            x = _BLOCKS[stage.operator](net, x, channels, stage.width, stage.size, stride)
+            x = _BLOCKS[stage.operator](net, x, channels, stage.width, stage.size, stride, sparsity)
             channels = stage.width
     size = SIZES[-1]
     x = net.add("vector", size**2, channels, 1, x, input_elements=channels * size**2)
@@ -147,17 +178,18 @@ def _network(code: str) -> Network:
 
 
 def _convolution(
-    net: NetworkBuilder, x: int | None, c_in: int, c_out: int, size: int, stride: int
+    net: NetworkBuilder, x: int | None, c_in: int, c_out: int, size: int, stride: int, sparsity: float
 ) -> int | None:
-    main = net.conv(3, c_out, c_out, size, net.conv(3, c_in, c_out, size, x, stride=stride))
+    inner = kept_channels(c_out, sparsity)
+    main = net.conv(3, inner, c_out, size, net.conv(3, c_in, inner, size, x, stride=stride))
     same = stride == 1 and c_in == c_out
     return net.sum(c_out, size, [main, x if same else net.conv(1, c_in, c_out, size, x, stride=stride)])
 
 
 def _bottleneck(
-    net: NetworkBuilder, x: int | None, c_in: int, c_out: int, size: int, stride: int
+    net: NetworkBuilder, x: int | None, c_in: int, c_out: int, size: int, stride: int, sparsity: float
 ) -> int | None:
-    inner = EXPANSION * c_in
+    inner = kept_channels(EXPANSION * c_in, sparsity)
     wide = net.conv(1, c_in, inner, size * stride, x)
     deep = net.conv(3, inner, inner, size, wide, stride=stride, groups=inner)
     out = net.conv(1, inner, c_out, size, deep)
@@ -165,9 +197,9 @@ def _bottleneck(
 
 
 def _attention(
-    net: NetworkBuilder, x: int | None, c_in: int, c_out: int, size: int, stride: int
+    net: NetworkBuilder, x: int | None, c_in: int, c_out: int, size: int, stride: int, sparsity: float
 ) -> int | None:
-    tokens, heads, hidden = size**2, c_out // HEAD_CHANNELS, MLP_RATIO * c_out
+    tokens, heads, hidden = size**2, c_out // HEAD_CHANNELS, kept_channels(MLP_RATIO * c_out, sparsity)
     elements = tokens * c_out
     if stride > 1 or c_in != c_out:  # patches are merged by a convolution with its stride as kernel
         x = net.conv(stride, c_in, c_out, size, x, stride=stride)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -19,21 +19,21 @@ from nasbench_imc.design import Design
 from nasbench_imc.errors import TableError, UnavailableError, UnknownNameError, unknown
 from nasbench_imc.hardware.metrics import DERIVED, Metric
 from nasbench_imc.tables import files, layout
-from nasbench_imc.tables.labels import standard_normal
+from nasbench_imc.tables.labels import Kind, Labels, MeasuredLabels, Selection, SyntheticLabels
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Labels = Literal["score", "search"]
 Reader = Callable[[int, int], float]  # (architecture row, hardware column) -> value
 
 MAX_VIEWS = 256  # label seeds whose labels are kept in memory, 50 KB each
 
 ACCURACY = Metric("accuracy", "%", "maximise", "accuracy of the design on its hardware at the time asked for")
+_PLAIN = (8, 0.0)  # bits a weight and sparsity of a network that is not compressed
 
 
 def load(name: str) -> Benchmark:
-    """Open a table: ``"nb201"`` (``"hybrid"`` is not released yet).
+    """Open a table: ``"nb201"``, or ``"hybrid"`` from a file of one's own, since it is not released yet.
 
     The file that ships with the package is read, or the one in the folder ``$NASBENCH_IMC_DATA``; its
     SHA-256 is checked against the release. Columns are read when they are first asked for, and the file
@@ -55,6 +55,29 @@ class _Column:
 
     axes: tuple[str, ...]
     values: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a network was trained.
+
+    Attributes
+    ----------
+    learning_curve : ndarray, shape (E,)
+        Validation accuracy after each epoch of individual training [%]; the first is that of the
+        weights before it.
+    seconds : ndarray, shape (E,)
+        What each entry of the learning curve took [core-s].
+    evaluation_seconds : float
+        What evaluating its accuracy on all hardware took [core-s].
+    weights_sha256 : str
+        SHA-256 of the weights' file.
+    """
+
+    learning_curve: np.ndarray
+    seconds: np.ndarray
+    evaluation_seconds: float
+    weights_sha256: str
 
 
 class Measurement(Mapping[str, float]):
@@ -85,7 +108,7 @@ class Measurement(Mapping[str, float]):
 
     def __iter__(self) -> Iterator[str]:
         view: _View = self._view  # type: ignore[attr-defined]
-        return view.benchmark._available(self._column)  # type: ignore[attr-defined]
+        return view.available(self._column)  # type: ignore[attr-defined]
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -114,7 +137,7 @@ class Measurement(Mapping[str, float]):
     def at(self) -> str:
         """Time since programming."""
         view: _View = self._view  # type: ignore[attr-defined]
-        return view.at
+        return view.selection.at
 
     @property
     def units(self) -> Mapping[str, str]:
@@ -124,13 +147,19 @@ class Measurement(Mapping[str, float]):
 
 
 class _View:
-    """The readers of single values for one time and one kind of label; each is made when first asked for."""
+    """The readers of single values for one selection; each is made when first asked for."""
 
-    __slots__ = ("at", "benchmark", "labels", "readers", "seed")
+    __slots__ = ("benchmark", "readers", "selection")
 
-    def __init__(self, benchmark: Benchmark, at: str, labels: Labels, seed: int | None) -> None:
-        self.benchmark, self.at, self.labels, self.seed = benchmark, at, labels, seed
+    def __init__(self, benchmark: Benchmark, selection: Selection) -> None:
+        self.benchmark, self.selection = benchmark, selection
         self.readers: dict[str, Reader] = {}
+
+    def available(self, column: int) -> Iterator[str]:
+        """Names of the metrics that designs on a configuration have."""
+        bench, selection = self.benchmark, self.selection
+        has_accuracy = bench._labels.cells(selection.at, selection.compression)[column] >= 0
+        return (name for name in bench.metrics if name != "accuracy" or has_accuracy)
 
     def reader(self, metric: str) -> Reader:
         bench = self.benchmark
@@ -144,7 +173,7 @@ class _View:
             def made(row: int, column: int) -> float:
                 return float(function(*(read(row, column) for read in inputs)))
         else:
-            made = self._stored_reader(bench._column(metric))
+            made = self._stored_reader(bench._column(metric, self.selection))
         self.readers[metric] = made
         return made
 
@@ -158,16 +187,17 @@ class _View:
         return lambda row, hardware: item(row)
 
     def _accuracy_reader(self) -> Reader:
-        bench = self.benchmark
-        labels = bench._labels(self.at, self.labels, self.seed)
+        bench, selection = self.benchmark, self.selection
+        labels = bench._labels.values(selection)
         item, width = labels.ravel().item, labels.shape[1]
-        class_of, kind_of = bench._class_list, bench._accuracy_class.tolist()
+        class_of = bench._class_list
+        cell_of = bench._labels.cells(selection.at, selection.compression).tolist()
 
         def read(row: int, hardware: int) -> float:
-            kind = kind_of[hardware]
-            if kind < 0:
-                raise bench._no_accuracy([bench.hardware_ids[hardware]])
-            return item(class_of[row] * width + kind)
+            cell = cell_of[hardware]
+            if cell < 0:
+                raise bench._no_accuracy([hardware], selection)
+            return item(class_of[row] * width + cell)
 
         return read
 
@@ -185,6 +215,14 @@ class Benchmark:
         The search space whose architectures the table holds.
     hardware_ids : tuple of str
         Ids of the IMC configurations.
+    times : tuple of str
+        Times since programming.
+    compressions : tuple of (int, float)
+        Bits a weight and sparsity of each compression that has hardware costs.
+    draws : int
+        Noise draws of each accuracy label; 0 where labels are not made of draws.
+    training_seeds : tuple of int
+        Seeds with which networks were trained; all of them with the first.
     """
 
     def __init__(self, source: files.TableFile) -> None:
@@ -197,12 +235,26 @@ class Benchmark:
             codes = [code.decode("ascii") for code in file["architectures"][:].tolist()]
             self._class_of: np.ndarray = file["class_of"][:]
             self._representatives: np.ndarray = file["representatives"][:]
+            self.accuracy_classes = tuple(
+                name.decode("ascii") for name in file["accuracy_classes"][:].tolist()
+            )
             self.times = tuple(time.decode("ascii") for time in file["times"][:].tolist())
             self.hardware_ids = tuple(id_.decode("ascii") for id_ in file["hardware/id"][:].tolist())
             self._accuracy_class: np.ndarray = file["hardware/accuracy_class_index"][:]
             hardware_times = [text.decode("ascii").split() for text in file["hardware/times"][:].tolist()]
             self._stored = {name: f"cost/{name}" for name in file["cost"]}
-            self._stored |= {name: f"published/{name}" for name in file["published"]}
+            self._stored |= {name: f"score/{name}" for name in file["score"] if name != "accuracy"}
+            if "cell" in file:  # measured here, not published elsewhere
+                self.compressions = _compressions(file)
+                self.training_seeds = tuple(file["training/seed"][:].tolist())
+                self._trained: np.ndarray | None = file["training/valid"][:]
+                self._labels: Labels = MeasuredLabels(
+                    self._read, self._accuracy_class, file["score/accuracy"].shape[-1]
+                )
+            else:
+                self._stored |= {name: f"published/{name}" for name in file["published"]}
+                self.compressions, self.training_seeds, self._trained = (_PLAIN,), (0,), None
+                self._labels = SyntheticLabels(self._read, self._accuracy_class, self.times)
         try:
             self.space = spaces.get(self.name)
         except UnknownNameError as error:
@@ -212,8 +264,12 @@ class Benchmark:
         self._class_list: list[int] = self._class_of.tolist()
         self._hardware_column = {id_: column for column, id_ in enumerate(self.hardware_ids)}
         self._hardware_times = [frozenset(times) for times in hardware_times]
+        self.draws = self._labels.draws
+        self._compression = {compression: index for index, compression in enumerate(self.compressions)}
         self._columns: dict[str, _Column] = {}
-        self._views: dict[tuple[str, str, int | None], _View] = {}
+        # Keys: the arguments of _view. Only views that serve every architecture are in the first.
+        self._views: dict[tuple[Any, ...], _View] = {}
+        self._partial_views: dict[tuple[Any, ...], _View] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process reads the file again: neither its contents nor a handle are pickled."""
@@ -270,7 +326,9 @@ class Benchmark:
         Raises
         ------
         UnknownNameError
-            Where the code is malformed or not in the table.
+            Where the code is malformed.
+        UnavailableError
+            Where the table does not hold the network.
         """
         return self._codes[self._representatives[self._class_of[self._rows([arch])[0]]]]
 
@@ -279,9 +337,53 @@ class Benchmark:
         """Canonical id of every architecture, in the table's order."""
         return tuple(self._codes[row] for row in self._representatives[self._class_of])
 
-    def accuracy_hardware(self) -> list[str]:
-        """Ids of the configurations for which the table has :data:`accuracy <ACCURACY>`."""
-        return [self.hardware_ids[column] for column in np.flatnonzero(self._accuracy_class >= 0)]
+    def accuracy_hardware(self, weight_bits: int = 8, sparsity: float = 0.0) -> list[str]:
+        """Ids of the configurations for which the table has :data:`accuracy <ACCURACY>`, at any time.
+
+        Raises
+        ------
+        UnavailableError
+            A compression that the table does not have.
+        """
+        compression = self._compression_index(weight_bits, sparsity)
+        cells = np.stack([self._labels.cells(at, compression) for at in self.times])
+        return [self.hardware_ids[column] for column in np.flatnonzero((cells >= 0).any(axis=0))]
+
+    def trained(self, training_seed: int = 0) -> tuple[str, ...]:
+        """Codes of the networks that were trained with a seed, in the table's order.
+
+        Raises
+        ------
+        UnavailableError
+            A training seed that the table does not have.
+        """
+        index = self._training_index(training_seed)
+        if self._trained is None:
+            return self._codes
+        return tuple(code for code, valid in zip(self._codes, self._trained[index], strict=True) if valid)
+
+    def training(self, arch: str, training_seed: int = 0) -> Training:
+        """Learning curve, seconds and weights of a network.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the code is malformed.
+        UnavailableError
+            Where the table does not hold the network or the seed, or its networks were trained elsewhere.
+        """
+        if self._trained is None:
+            raise UnavailableError(f"the networks of table {self.name!r} were trained elsewhere")
+        row, index = self._rows([arch])[0], self._training_index(training_seed)
+        self._check_trained([row], index)
+        names = ("learning_curve", "seconds", "evaluation_seconds", "weights_sha256")
+        curve, seconds, evaluation, weights = (self._raw(f"training/{name}").values for name in names)
+        return Training(
+            curve[index, row].copy(),
+            seconds[index, row].copy(),
+            float(evaluation[index, row]),
+            weights[index, row].decode("ascii"),
+        )
 
     @property
     def distinct_networks(self) -> int:
@@ -291,21 +393,32 @@ class Benchmark:
     def label_noise(self, hardware: str, at: str = "1d") -> float:
         """Standard deviation of the search labels' noise on one configuration [% accuracy].
 
+        Where labels are means over noise draws: the standard error of that mean, root mean square over
+        networks. It holds what devices and the choice of images do, not how far validation is from test.
+
         Raises
         ------
         UnknownNameError, UnavailableError
             Unknown hardware or time, or hardware for which the table has no accuracy.
         """
         column = int(self._hardware_columns([hardware])[0])
-        self._view(at, "search", None)
-        if self._accuracy_class[column] < 0:
-            raise self._no_accuracy([hardware])
-        return float(self._noise_sd[self._accuracy_class[column], self.times.index(at)])
+        selection = self._view(at, "search", None, None, 0, *_PLAIN).selection
+        cell = self._labels.cells(at, selection.compression)[column]
+        if cell < 0:
+            raise self._no_accuracy([column], selection)
+        return float(self._labels.noise(at, selection.compression)[cell])
 
     # ---- queries ------------------------------------------------------------------------------------
 
     def query(
-        self, design: Design, at: str = "1d", *, labels: Labels = "score", seed: int | None = None
+        self,
+        design: Design,
+        at: str = "1d",
+        *,
+        labels: Kind = "score",
+        seed: int | None = None,
+        draws: int | None = None,
+        training_seed: int = 0,
     ) -> Measurement:
         """What the table says of a design.
 
@@ -318,7 +431,13 @@ class Benchmark:
             Which accuracy: the one that is scored, or the one that a search sees.
         seed : int, optional
             Label seed of search labels. Without one they are the mean over seeds; on ``nb201`` their
-            noise is synthetic with mean zero, so that mean is the score label.
+            noise is synthetic with mean zero, so that mean is the score label. Where labels are means
+            of noise draws, the seed says which of them come first; it matters to ``draws`` only.
+        draws : int, optional
+            Average only so many noise draws, the cheaper and noisier label: with a label seed s the
+            draws s, s + 1, ... modulo their number, without one the first. All by default.
+        training_seed : int
+            Which training of the network; every network has 0.
 
         Raises
         ------
@@ -331,12 +450,12 @@ class Benchmark:
         try:
             row = self._row[design.arch]
             column = self._hardware_column[design.hardware]
-            view = self._views[at, labels, seed]
-            known = at in self._hardware_times[column] and design.weight_bits == 8 and design.sparsity == 0
+            view = self._views[at, labels, seed, draws, training_seed, design.weight_bits, design.sparsity]
+            known = at in self._hardware_times[column]
         except (KeyError, TypeError, AttributeError):
             known = False
         if not known:
-            row, column, view = self._locate(design, at, labels, seed)
+            row, column, view = self._locate(design, at, labels, seed, draws, training_seed)
         return Measurement(view, design, row, column)
 
     def array(
@@ -346,8 +465,12 @@ class Benchmark:
         hardware: str | Iterable[str] | None = None,
         *,
         at: str = "1d",
-        labels: Labels = "score",
+        labels: Kind = "score",
         seed: int | None = None,
+        weight_bits: int = 8,
+        sparsity: float = 0.0,
+        draws: int | None = None,
+        training_seed: int = 0,
     ) -> np.ndarray:
         """Values of many designs at once.
 
@@ -358,8 +481,10 @@ class Benchmark:
             Architecture codes; all of them, in the table's order, by default.
         hardware : str or iterable of str, optional
             Hardware ids; all by default.
-        at, labels, seed
+        at, labels, seed, draws, training_seed
             As in :meth:`query`.
+        weight_bits, sparsity
+            As in :class:`~nasbench_imc.Design`.
 
         Returns
         -------
@@ -378,9 +503,10 @@ class Benchmark:
         single = isinstance(hardware, str)
         ids = None if hardware is None else _listed(hardware, "hardware")
         columns = None if ids is None else self._hardware_columns(ids)
-        self._view(at, labels, seed)  # checks them
+        selection = self._view(at, labels, seed, draws, training_seed, weight_bits, sparsity).selection
+        self._check_trained(range(len(self._codes)) if rows is None else rows, selection.training)
         self._check_times(range(len(self.hardware_ids)) if columns is None else columns, at, names)
-        parts = [self._values(name, rows, columns, at, labels, seed) for name in names]
+        parts = [self._values(name, rows, columns, selection) for name in names]
         if any(part.ndim == 2 for part in parts):
             width = max(part.shape[1] for part in parts if part.ndim == 2)
             parts = [
@@ -397,10 +523,12 @@ class Benchmark:
         hardware: str | None = None,
         *,
         at: str = "1d",
-        labels: Labels = "score",
+        labels: Kind = "score",
         seed: int | None = None,
         weight_bits: int = 8,
         sparsity: float = 0.0,
+        draws: int | None = None,
+        training_seed: int = 0,
     ) -> pd.DataFrame:
         """A data frame over architectures, for analysis.
 
@@ -409,7 +537,7 @@ class Benchmark:
         metrics : str or sequence of str
         hardware : str, optional
             One hardware id; may be left out where no metric depends on hardware.
-        at, labels, seed
+        at, labels, seed, draws, training_seed
             As in :meth:`query`.
         weight_bits, sparsity
             As in :class:`~nasbench_imc.Design`.
@@ -417,7 +545,8 @@ class Benchmark:
         Returns
         -------
         pandas.DataFrame
-            Indexed by architecture code, one float32 column a metric.
+            Indexed by architecture code, one float32 column a metric; the networks that were trained
+            with ``training_seed``.
 
         Raises
         ------
@@ -436,19 +565,38 @@ class Benchmark:
                     f"metrics {needy} depend on hardware: name one id, "
                     f"hardware={self.hardware_ids[0]!r} for example"
                 )
-        self._check_compression(weight_bits, sparsity)
-        values = self.array(names, hardware=hardware, at=at, labels=labels, seed=seed)
-        return pd.DataFrame(values, index=pd.Index(self._codes, name="arch"), columns=names)
+        codes = self.trained(training_seed)
+        values = self.array(
+            names,
+            None if codes == self._codes else codes,
+            hardware,
+            at=at,
+            labels=labels,
+            seed=seed,
+            weight_bits=weight_bits,
+            sparsity=sparsity,
+            draws=draws,
+            training_seed=training_seed,
+        )
+        return pd.DataFrame(values, index=pd.Index(codes, name="arch"), columns=names)
 
     # ---- checks, each with its message --------------------------------------------------------------
 
-    def _locate(self, design: Design, at: str, labels: str, seed: int | None) -> tuple[int, int, _View]:
+    def _locate(
+        self,
+        design: Design,
+        at: str,
+        labels: str,
+        seed: int | None,
+        draws: int | None,
+        training_seed: int,
+    ) -> tuple[int, int, _View]:
         if not isinstance(design, Design):
             raise UnknownNameError(f"expected a Design, not {type(design).__name__}: {design!r:.120}")
         row = self._rows([design.arch])[0]
         column = self._hardware_columns([design.hardware])[0]
-        self._check_compression(design.weight_bits, design.sparsity)
-        view = self._view(at, labels, seed)
+        view = self._view(at, labels, seed, draws, training_seed, design.weight_bits, design.sparsity)
+        self._check_trained([row], view.selection.training)
         self._check_times([column], at, ["accuracy"])
         return int(row), int(column), view
 
@@ -462,7 +610,11 @@ class Benchmark:
             for arch in archs:
                 if not isinstance(arch, str) or arch not in self._row:
                     self.space.values(arch)  # says what is malformed
-                    raise unknown("architecture", arch, self._codes) from None
+                    held, space = len(self._codes), len(self.space)
+                    pilot = ": a pilot" if held < space else ""
+                    raise UnavailableError(
+                        f"architecture {arch!r} is not in this table ({held:,} of {space:,} networks{pilot})"
+                    ) from None
             raise
 
     def _hardware_columns(self, ids: Sequence[str]) -> np.ndarray:
@@ -485,12 +637,34 @@ class Benchmark:
         ):
             raise unknown("metric", name, ["accuracy", *self._stored, *DERIVED])
 
-    def _check_compression(self, weight_bits: int, sparsity: float) -> None:
-        if weight_bits != 8 or sparsity != 0:
+    def _compression_index(self, weight_bits: int, sparsity: float) -> int:
+        try:
+            return self._compression[weight_bits, sparsity]
+        except (KeyError, TypeError):
             raise UnavailableError(
-                f"table {self.name!r} has no weight_bits={weight_bits!r}, sparsity={sparsity!r}; "
-                "it has weight_bits=8, sparsity=0.0"
+                f"table {self.name!r} has no weight_bits={weight_bits!r:.40}, sparsity={sparsity!r:.40}; "
+                "it has " + " and ".join(_compression_text(*each) for each in self.compressions)
+            ) from None
+
+    def _training_index(self, training_seed: int) -> int:
+        if training_seed not in self.training_seeds:
+            raise UnavailableError(
+                f"table {self.name!r} has no training_seed={training_seed!r:.40}; "
+                f"it has {list(self.training_seeds)}"
             )
+        return self.training_seeds.index(training_seed)
+
+    def _check_trained(self, rows: Iterable[int], training: int) -> None:
+        if training == 0 or self._trained is None:  # every network was trained with the first seed
+            return
+        valid = self._trained[training]
+        for row in rows:
+            if not valid[row]:
+                seed = self.training_seeds[training]
+                raise UnavailableError(
+                    f"{self._codes[row]} was not trained with training_seed={seed}, as "
+                    f"{int(valid.sum()):,} of {len(valid):,} networks were: those of trained({seed})"
+                )
 
     def _check_times(self, columns: Iterable[int], at: str, names: Sequence[str]) -> None:
         if "accuracy" not in names:
@@ -501,16 +675,36 @@ class Benchmark:
                 valid = [time for time in layout.TIMES if time in times]
                 raise UnavailableError(f"{self.hardware_ids[column]} has no data at {at!r}; it has {valid}")
 
-    def _no_accuracy(self, ids: Sequence[str]) -> UnavailableError:
+    def _no_accuracy(self, columns: Sequence[int], selection: Selection) -> UnavailableError:
+        """What to say where none of these configurations has an accuracy."""
+        ids = [self.hardware_ids[column] for column in columns]
+        asked = f"{', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''}"
+        if isinstance(self._labels, MeasuredLabels):
+            text = _compression_text(*self.compressions[selection.compression])
+            return UnavailableError(
+                f"table {self.name!r} has no 'accuracy' at {text} on {asked} at {selection.at!r}; "
+                f"accuracy at {text} exists on these accuracy classes only: "
+                f"{self._classes_with_accuracy(self._labels, selection.compression)}; "
+                "column accuracy_class of .hardware gives each configuration's"
+            )
         published = [
             name for name in self._stored if name.startswith("accuracy_") and not name.endswith("_spread")
         ]
         return UnavailableError(
-            f"table {self.name!r} has no 'accuracy' on {', '.join(ids[:3])}"
-            f"{', ...' if len(ids) > 3 else ''}; "
+            f"table {self.name!r} has no 'accuracy' on {asked}; "
             f"it has one on {self.accuracy_hardware()}; the published columns, {published[0]!r} to "
             f"{published[-1]!r}, do not depend on hardware"
         )
+
+    def _classes_with_accuracy(self, labels: MeasuredLabels, compression: int) -> str:
+        parts = []
+        for index, name in enumerate(self.accuracy_classes):
+            times = labels.times(index, compression)
+            if times:
+                parts.append(
+                    f"{name} ({'any time' if len(times) == len(layout.TIMES) else ', '.join(times)})"
+                )
+        return ", ".join(parts)
 
     # ---- reading ------------------------------------------------------------------------------------
 
@@ -529,27 +723,42 @@ class Benchmark:
             # All of these are what h5py makes of a damaged file.
             raise TableError(f"{self._path} is damaged or not a table of nasbench-imc ({error})") from error
 
-    def _column(self, name: str) -> _Column:
-        if name not in self._columns:
-            path = self._stored[name]
+    def _read(self, path: str) -> np.ndarray:
+        with self._open() as file:
+            return _read(file[path], self._path)
+
+    def _raw(self, path: str) -> _Column:
+        """A dataset as it is stored."""
+        if path not in self._columns:
             with self._open() as file:
-                dataset = file[path]
-                axes = tuple(str(dataset.attrs["axes"]).split())
-                self._columns[name] = _Column(axes, _read(dataset, self._path))
-        return self._columns[name]
+                axes = tuple(str(file[path].attrs["axes"]).split())
+                self._columns[path] = _Column(axes, _read(file[path], self._path))
+        return self._columns[path]
 
-    @cached_property
-    def _score(self) -> np.ndarray:
-        with self._open() as file:
-            return _read(file["score/accuracy"], self._path)
+    def _column(self, name: str, selection: Selection) -> _Column:
+        """A stored metric, at the compression and training seed and of the labels selected."""
+        path = self._stored[name]
+        if selection.labels == "search" and path.startswith("score/"):
+            path = "search/" + path.removeprefix("score/")
+        raw = self._raw(path)
+        # These axes come first, so that what is left is a view without a copy.
+        if raw.axes[0] == "compression":
+            return _Column(raw.axes[1:], raw.values[selection.compression])
+        if raw.axes[0] == "training_seed":
+            return _Column(raw.axes[1:], raw.values[selection.training])
+        return raw
 
-    @cached_property
-    def _noise_sd(self) -> np.ndarray:
-        """Standard deviation of the search labels' noise [% accuracy], (accuracy class, time)."""
-        with self._open() as file:
-            return _read(file["search/noise_sd"], self._path)
-
-    def _view(self, at: str, labels: str, seed: int | None) -> _View:
+    def _view(
+        self,
+        at: str,
+        labels: str,
+        seed: int | None,
+        draws: int | None,
+        training_seed: int,
+        weight_bits: int,
+        sparsity: float,
+    ) -> _View:
+        compression = self._compression_index(weight_bits, sparsity)
         if at not in self.times:
             raise unknown("time", at, self.times)
         if labels not in ("score", "search"):
@@ -559,60 +768,56 @@ class Benchmark:
                 raise UnavailableError("score labels have no seed; labels='search' takes one")
             if not isinstance(seed, (int, np.integer)) or not 0 <= int(seed) < 2**128:
                 raise UnavailableError(f"a label seed is an integer from 0 to 2**128 - 1, not {seed!r}")
-        key = (at, labels, seed)
-        if key not in self._views:
-            if len(self._views) >= MAX_VIEWS:
-                self._views.clear()
-            self._views[key] = _View(self, at, labels, seed)  # type: ignore[arg-type]
-        return self._views[key]
+        training = self._training_index(training_seed)
+        self._check_draws(draws)
+        key = (at, labels, seed, draws, training_seed, weight_bits, sparsity)
+        views = self._views if training == 0 else self._partial_views
+        if key not in views:
+            if len(views) >= MAX_VIEWS:
+                views.clear()
+            views[key] = _View(self, Selection(at, labels, seed, draws, training, compression))  # type: ignore[arg-type]
+        return views[key]
 
-    def _labels(self, at: str, labels: str, seed: int | None) -> np.ndarray:
-        """Accuracy [%] of every canonical class, (class, accuracy class), float32."""
-        time = self.times.index(at)
-        score = self._score[:, :, time]
-        if labels == "score" or seed is None:
-            return score
-        noise = standard_normal(int(seed), len(score))
-        return (score + self._noise_sd[:, time] * noise[:, None]).astype(np.float32)
+    def _check_draws(self, draws: int | None) -> None:
+        if draws is None:
+            return
+        if not self.draws:
+            raise UnavailableError(f"labels of table {self.name!r} are not made of noise draws")
+        if (
+            isinstance(draws, bool)
+            or not isinstance(draws, (int, np.integer))
+            or not 1 <= draws <= self.draws
+        ):
+            raise UnavailableError(f"draws is an integer from 1 to {self.draws}, not {draws!r:.40}")
 
     def _needs_hardware(self, name: str) -> bool:
         self._check_metric(name)
         if name in DERIVED:
             return any(self._needs_hardware(part) for part in DERIVED[name].inputs)
-        return name == "accuracy" or "hardware" in self._column(name).axes
+        return name == "accuracy" or "hardware" in self._raw(self._stored[name]).axes
 
     def _values(
-        self,
-        name: str,
-        rows: np.ndarray | None,
-        columns: np.ndarray | None,
-        at: str,
-        labels: str,
-        seed: int | None,
+        self, name: str, rows: np.ndarray | None, columns: np.ndarray | None, selection: Selection
     ) -> np.ndarray:
         """Values of one metric: (architectures,) or (architectures, hardware), float32."""
         classes = self._class_of if rows is None else self._class_of[rows]
         if name == "accuracy":
-            kinds = self._accuracy_class if columns is None else self._accuracy_class[columns]
-            if (kinds < 0).any():
-                asked = self.hardware_ids if columns is None else [self.hardware_ids[c] for c in columns]
-                raise self._no_accuracy([id_ for id_, kind in zip(asked, kinds, strict=True) if kind < 0])
-            return self._labels(at, labels, seed)[classes[:, None], kinds[None, :]]
+            asked = np.arange(len(self.hardware_ids)) if columns is None else columns
+            cells = self._labels.cells(selection.at, selection.compression)[asked]
+            if (cells < 0).any():
+                raise self._no_accuracy(asked[cells < 0].tolist(), selection)
+            return self._labels.values(selection)[classes[:, None], cells[None, :]]
         if name in DERIVED:
-            parts = [self._values(part, rows, columns, at, labels, seed) for part in DERIVED[name].inputs]
+            parts = [self._values(part, rows, columns, selection) for part in DERIVED[name].inputs]
             parts = [part[:, None] if part.ndim == 1 else part for part in parts]
             return DERIVED[name].function(*parts).astype(np.float32)
-        column = self._column(name)
+        column = self._column(name, selection)
         if column.axes == ("architecture",):
             return column.values.copy() if rows is None else column.values[rows]
         if column.axes == ("class",):
             return column.values[classes]
         values = column.values if columns is None else column.values[:, columns]
         return np.take(values, classes, axis=0)
-
-    def _available(self, column: int) -> Iterator[str]:
-        has_accuracy = self._accuracy_class[column] >= 0
-        return (name for name in self.metrics if name != "accuracy" or has_accuracy)
 
 
 def _listed(names: str | Iterable[str], what: str) -> list[str]:
@@ -623,6 +828,15 @@ def _listed(names: str | Iterable[str], what: str) -> list[str]:
         return list(names)
     except TypeError:
         raise UnknownNameError(f"{what} must be a name or a sequence of names, not {names!r:.120}") from None
+
+
+def _compressions(file: h5py.File) -> tuple[tuple[int, float], ...]:
+    bits, sparsity = (file[f"compression/{name}"][:].tolist() for name in ("weight_bits", "sparsity"))
+    return tuple(zip(bits, sparsity, strict=True))
+
+
+def _compression_text(weight_bits: int, sparsity: float) -> str:
+    return f"weight_bits={weight_bits}, sparsity={sparsity}"
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Layout of a table file (HDF5), shared by the packer and the reader.
 
-::
+Every table::
 
     /architectures      (A,) fixed-length ASCII    codes of the space; the key, never an index
     /class_of           (A,) int32                 canonical class of each architecture
@@ -8,10 +8,31 @@
     /times              (T,) ASCII                 times since programming
     /accuracy_classes   (C,) ASCII                 what fixes accuracy on a configuration
     /hardware/FIELD     (H,)                       one dataset a field of HardwareConfig
+    /cost/NAME          (K, H) or (K,) float32     primary hardware metrics
+
+A table of published accuracies (``nb201``)::
+
     /score/accuracy     (K, C, T) float32          score labels
     /search/noise_sd    (C, T) float32             standard deviation of the search labels' noise
     /published/NAME     (A,) float32               columns as published
-    /cost/NAME          (K, H) or (K,) float32     primary hardware metrics
+
+A table of measured accuracies (``hybrid``), with P compressions in front of each cost: (P, K, H) or (P, K).
+Accuracy is kept for the G declared cells, D noise draws and S training seeds; where a network was not trained
+with a seed, ``/training/valid`` is 0 and the values are NaN, and nowhere else::
+
+    /compression/NAME         (P,)                       weight_bits, sparsity; the first is 8, 0
+    /cell/compression         (G,) int16                 position of the cell's compression
+    /cell/accuracy_class      (G,) int16                 position of the cell's accuracy class
+    /cell/time                (G,) ASCII                 a time, or "": it serves every time
+    /score/accuracy           (S, A, G, D) float32       labels on test images, one a draw
+    /search/accuracy          (S, A, G, D) float32       labels on validation images, other draws
+    /score/accuracy_digital   (S, A) float32             floating point, before coding; also in /search
+    /training/seed            (S,) int32                 training seeds; the first, 0, has every network
+    /training/valid           (S, A) uint8               1 where the network was trained with that seed
+    /training/learning_curve  (S, A, E) float32          validation accuracy by epoch; 0: as inherited
+    /training/seconds         (S, A, E) float32          what each entry took
+    /training/evaluation_seconds (S, A) float32
+    /training/weights_sha256  (S, A) ASCII
 
 Every dataset but the keys carries ``unit``, ``direction`` and ``description``; its ``axes`` attribute
 names its axes. The root carries ``schema``, ``space``, ``version``, provenance and licences.

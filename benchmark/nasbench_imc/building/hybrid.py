@@ -1,0 +1,277 @@
+"""Packing ``hybrid.h5``: evaluated accuracies of networks trained here, and their hardware costs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+
+from nasbench_imc.building.evaluation_files import Evaluation, Grid, read_evaluation
+from nasbench_imc.building.packing import Dataset, cost_datasets, hardware_datasets, write_table
+from nasbench_imc.errors import TableError
+from nasbench_imc.hardware import FAMILY_TIMES, HardwareConfig, grid, network_costs
+from nasbench_imc.hardware.metrics import PRIMARY
+from nasbench_imc.spaces import Hybrid
+from nasbench_imc.tables.layout import TIMES
+
+VERSION = "0.1.0"
+
+# The tables of a release differ in nothing else between networks; these would make labels of two kinds.
+_EQUAL = ("protocol", "pixels")
+
+
+def pack(evaluated: Path, out: Path, *, log: Callable[[str], None] = print) -> Path:
+    """Write the table; fewer networks than the space has make a pilot.
+
+    Parameters
+    ----------
+    evaluated : pathlib.Path
+        Folder of evaluations, ``*.npz``, in it or below.
+    out : pathlib.Path
+        The file to write; it appears whole or not at all.
+    log : callable
+        Told what is being done.
+
+    Raises
+    ------
+    TableError
+        Where there are none, one is damaged or incomplete, or they do not fit together; the message names
+        the file.
+    """
+    paths = sorted(evaluated.rglob("*.npz"))
+    if not paths:
+        raise TableError(f"there are no evaluations (*.npz) in {evaluated}")
+    log(f"reading {len(paths):,} evaluations")
+    evaluations = [read_evaluation(path) for path in paths]
+    configs = grid()
+    check_together(evaluations, configs)
+    first, space = evaluations[0], Hybrid()
+    found = {(evaluation.seed, evaluation.code): evaluation for evaluation in evaluations}
+    codes = [code for code in space.architectures if (0, code) in found]
+    seeds = sorted({evaluation.seed for evaluation in evaluations})
+    ordered = [[found.get((seed, code)) for code in codes] for seed in seeds]
+    log(f"costing {len(codes):,} networks, {len(first.grid.compressions)} compressions, {len(configs)} chips")
+    classes = list(dict.fromkeys(first.grid.cell_class))
+    datasets = [
+        *_keys(codes, classes, first.grid),
+        *hardware_datasets(configs, classes, [times(config, configs, first.grid) for config in configs]),
+        *_training(seeds, ordered, first.grid),
+        *_labels(ordered, first.grid),
+        *cost_datasets(costs(space, codes, first.grid, configs), "compression class hardware"),
+    ]
+    log(f"writing {out}")
+    return write_table(
+        out,
+        datasets,
+        space=space.name,
+        version=VERSION if len(codes) == len(space) else f"{VERSION}-pilot",
+        sources={
+            "accuracy": "trained and evaluated by nasbench-imc; SHA-256 over those of the evaluations: "
+            + _digest(ordered),
+            "data": "CIFAR-10, Krizhevsky, 2009; 45,000 training, 5,000 validation and 10,000 test images",
+            "hardware": "the cost model of nasbench-imc; constants in nasbench_imc/hardware/constants.csv",
+            **_abouts(evaluations),
+        },
+        licences={"accuracy": "Apache-2.0", "hardware": "Apache-2.0"},
+        generator=("building/evaluation_files.py", "building/hybrid.py", "spaces/hybrid.py"),
+    )
+
+
+def check_together(evaluations: Sequence[Evaluation], configs: Sequence[HardwareConfig]) -> None:
+    """Check that evaluations make one table.
+
+    Raises
+    ------
+    TableError
+        Where two are of one network and seed, differ in what they declare, name an accuracy class that no
+        configuration has, or a network lacks training seed 0.
+    """
+    first = evaluations[0]
+    known = {config.accuracy_class for config in configs if config.accuracy_class}
+    strange = sorted(set(first.grid.cell_class) - known)
+    if strange:
+        raise TableError(f"{first.path}: no configuration is of accuracy class {', '.join(strange)}")
+    seen: dict[tuple[str, int], Path] = {}
+    for each in evaluations:
+        key = each.code, each.seed
+        if key in seen:
+            raise TableError(
+                f"{each.path} and {seen[key]} are of one network and seed: {each.code}, {each.seed}"
+            )
+        seen[key] = each.path
+        for name in Grid.__slots__:
+            if getattr(each.grid, name) != getattr(first.grid, name):
+                raise TableError(f"{each.path} declares another grid than {first.path}: its {name} differ")
+        for name in _EQUAL:
+            if each.about[name] != first.about[name]:
+                raise TableError(
+                    f"{each.path} has {name} {each.about[name]!r}, {first.path} has {first.about[name]!r}"
+                )
+    for (code, _), path in seen.items():
+        if (code, 0) not in seen:
+            raise TableError(
+                f"{path}: {code} lacks an evaluation of training seed 0, which every network needs"
+            )
+
+
+def times(config: HardwareConfig, configs: Sequence[HardwareConfig], declared: Grid) -> list[str]:
+    """Times at which a configuration may be asked for: those of its accuracy class.
+
+    Where the grid lacks the class, those of its family's other classes; where it lacks the family, all that
+    the family may have.
+    """
+    family = {other.accuracy_class for other in configs if other.family == config.family}
+    for classes in ({config.accuracy_class}, family):
+        found = {
+            t for kind, t in zip(declared.cell_class, declared.cell_time, strict=True) if kind in classes
+        }
+        if found:
+            return [time for time in TIMES if time in found or "" in found]
+    return list(FAMILY_TIMES[config.family])
+
+
+def costs(
+    space: Hybrid, codes: Iterable[str], declared: Grid, configs: Sequence[HardwareConfig]
+) -> dict[str, np.ndarray]:
+    """Hardware metrics of networks by compression, (P, A, H)."""
+    codes = list(codes)
+    by_compression = [
+        network_costs([space.network(code, sparsity) for code in codes], configs, bits)
+        for bits, sparsity in declared.compressions
+    ]
+    return {name: np.stack([each[name] for each in by_compression]) for name in PRIMARY}
+
+
+def _keys(codes: Sequence[str], classes: Sequence[str], declared: Grid) -> list[Dataset]:
+    own = np.arange(len(codes), dtype=np.int32)
+    bits, sparsity = zip(*declared.compressions, strict=True)
+    of_cell = [classes.index(kind) for kind in declared.cell_class]
+    return [
+        Dataset(
+            "architectures", np.array(codes, dtype="S"), "code of the network, such as c32x1-m40x2-a56x1"
+        ),
+        Dataset("class_of", own, "canonical class of each architecture; no two codes are one network"),
+        Dataset("representatives", own, "row of the architecture that names each class"),
+        Dataset("times", np.array(list(TIMES), dtype="S"), "time since programming"),
+        Dataset("accuracy_classes", np.array(classes, dtype="S"), "see hardware/accuracy_class"),
+        Dataset("compression/weight_bits", np.array(bits, dtype=np.int16), "bits a weight"),
+        Dataset("compression/sparsity", np.array(sparsity), "share of the inner channels removed"),
+        Dataset(
+            "cell/compression",
+            np.array(declared.cell_compression, dtype=np.int16),
+            "position of the compression of each cell that has an accuracy",
+        ),
+        Dataset("cell/accuracy_class", np.array(of_cell, dtype=np.int16), "position in accuracy_classes"),
+        Dataset(
+            "cell/time",
+            np.array(declared.cell_time, dtype="S"),
+            "time since programming; empty where the accuracy serves every time",
+        ),
+    ]
+
+
+def _labels(ordered: Sequence[Sequence[Evaluation | None]], declared: Grid) -> list[Dataset]:
+    datasets = []
+    cells = (len(declared.cell_class), declared.draws)
+    for kind, images in (("score", "test"), ("search", "validation")):
+        datasets += [
+            Dataset(
+                f"{kind}/accuracy",
+                _filled(ordered, cells, attrgetter(kind)),
+                f"label of each noise draw on {images} images: accuracy of the exact 8-bit digital network "
+                "on all of them, plus the difference between the draw and that network on the draw's images",
+                unit="%",
+                direction="maximise",
+                axes="training_seed architecture cell draw",
+            ),
+            Dataset(
+                f"{kind}/accuracy_digital",
+                _filled(ordered, (), attrgetter(f"{kind}_digital")),
+                f"floating-point accuracy, before weights are coded in 8 bits; {images} images",
+                unit="%",
+                direction="maximise",
+                axes="training_seed architecture",
+            ),
+        ]
+    return datasets
+
+
+def _training(
+    seeds: Sequence[int], ordered: Sequence[Sequence[Evaluation | None]], declared: Grid
+) -> list[Dataset]:
+    valid = np.array([[evaluation is not None for evaluation in row] for row in ordered], dtype=np.uint8)
+    weights = [["" if each is None else each.weights_sha256 for each in row] for row in ordered]
+    per_epoch = "training_seed architecture epoch"
+    return [
+        Dataset("training/seed", np.array(seeds, dtype=np.int32), "training seed"),
+        Dataset("training/valid", valid, "1 where the network was trained with the seed"),
+        Dataset(
+            "training/learning_curve",
+            _filled(ordered, (declared.epochs,), attrgetter("learning_curve")),
+            "validation accuracy after each epoch of individual training, floating point; 0: before it",
+            unit="%",
+            direction="maximise",
+            axes=per_epoch,
+        ),
+        Dataset(
+            "training/seconds",
+            _filled(ordered, (declared.epochs,), attrgetter("training_seconds")),
+            "what each entry of the learning curve took",
+            unit="core-s",
+            direction="minimise",
+            axes=per_epoch,
+        ),
+        Dataset(
+            "training/evaluation_seconds",
+            _filled(ordered, (), attrgetter("evaluation_seconds")),
+            "what evaluating the accuracies of all cells took",
+            unit="core-s",
+            direction="minimise",
+            axes="training_seed architecture",
+        ),
+        Dataset(
+            "training/weights_sha256",
+            np.array(weights, dtype="S"),
+            "SHA-256 of the weights' file",
+            axes="training_seed architecture",
+        ),
+    ]
+
+
+def _filled(
+    ordered: Sequence[Sequence[Evaluation | None]],
+    shape: tuple[int, ...],
+    value: Callable[[Evaluation], np.ndarray | float],
+) -> np.ndarray:
+    """Values by training seed and architecture, (S, A, *shape), float32; NaN where there is no evaluation."""
+    empty = np.full(shape, np.nan)
+    return np.array(
+        [[empty if each is None else value(each) for each in row] for row in ordered], dtype=np.float32
+    )
+
+
+def _digest(ordered: Sequence[Sequence[Evaluation | None]]) -> str:
+    """SHA-256 over the files' hashes, in the table's order."""
+    digest = hashlib.sha256()
+    for row in ordered:
+        for each in row:
+            digest.update(b"-" if each is None else each.sha256.encode("ascii"))
+    return digest.hexdigest()
+
+
+def _abouts(evaluations: Iterable[Evaluation], most: int = 20) -> dict[str, str]:
+    """What the evaluations say of themselves, but for code and seed: every value where they are few."""
+    found: dict[str, set[str]] = {}
+    for each in evaluations:
+        for name, value in each.about.items():
+            if name not in ("code", "seed"):
+                text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+                found.setdefault(name, set()).add(text)
+    return {
+        f"evaluation: {name}": "; ".join(sorted(values)) if len(values) <= most else f"{len(values)} values"
+        for name, values in sorted(found.items())
+    }

@@ -1,0 +1,352 @@
+"""Packing evaluations: labels by hand, the same bytes each time, and every bad file is named."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasbench_imc.building import hybrid
+from nasbench_imc.building.evaluation_files import Grid, read_evaluation
+from nasbench_imc.errors import TableError
+from nasbench_imc.hardware import grid, network_costs
+from nasbench_imc.spaces import Hybrid
+from nasbench_imc.tables.layout import TIMES
+
+CODE = "c16x1-m24x2-a32x1"
+
+
+def quiet(message):
+    pass
+
+
+def with_about(members, **changes):
+    about = json.loads(str(members["about"])) | changes
+    return {**members, "about": np.array(json.dumps(about))}
+
+
+@pytest.fixture
+def write(tmp_path, evaluation):
+    """Writes an evaluation into the test's folder, members changed or (None) left out."""
+
+    def make(name="one.npz", code=CODE, seed=0, **changes):
+        members = {**evaluation(code, seed), **changes}
+        path = tmp_path / "evaluated" / name
+        path.parent.mkdir(exist_ok=True)
+        np.savez_compressed(path, **{name: value for name, value in members.items() if value is not None})
+        return path
+
+    return make
+
+
+# ---- one file -----------------------------------------------------------------------------------------
+
+
+def test_labels_are_the_full_accuracy_and_the_paired_difference(write, evaluation):
+    members = evaluation(CODE)
+    read = read_evaluation(write())
+    for kind in ("score", "search"):
+        labels = getattr(read, kind)
+        assert labels.dtype == np.float32
+        for cell, compression in enumerate(members["cell_compression"]):
+            for draw in range(8):
+                full = float(members[f"{kind}_full"][compression])
+                drawn = float(members[f"{kind}_accuracy"][cell, draw])
+                subset = float(members[f"{kind}_subset"][compression, draw])
+                assert labels[cell, draw] == pytest.approx(full + drawn - subset, abs=1e-5)
+        exact = members["cell_class"] == b"sram-digital-int8"
+        np.testing.assert_allclose(
+            labels[exact], np.tile(members[f"{kind}_full"][members["cell_compression"][exact], None], 8)
+        )
+
+
+def test_text_may_be_str_or_bytes(write, evaluation):
+    changed = {name: evaluation(CODE)[name].astype(str) for name in ("cell_class", "cell_time")}
+    sha = np.array(b"0" * 64)
+    read = read_evaluation(write(weights_sha256=sha, **changed))
+    assert read.grid == read_evaluation(write("two.npz")).grid
+    assert read.weights_sha256 == "0" * 64
+
+
+@pytest.mark.parametrize("name", ["about", "cell_time", "score_accuracy", "search_full", "weights_sha256"])
+def test_a_missing_member_is_named(write, name):
+    path = write(**{name: None})
+    with pytest.raises(TableError, match=rf"one\.npz.* lacks {name}"):
+        read_evaluation(path)
+
+
+NAN = np.float32("nan")
+BAD = {
+    "score_accuracy": (lambda a: np.where(np.arange(8) == 3, NAN, a), "score_accuracy has .* not finite"),
+    "search_accuracy": (lambda a: a[:, :7], r"search_accuracy is .* of shape \(\d+, 8\)"),
+    "score_subset": (lambda a: a + 100, "score_subset has a value outside 0 to 100"),
+    "search_full": (lambda a: -a, "search_full has a value outside"),
+    "accuracy_digital": (lambda a: a[:1], "accuracy_digital"),
+    "learning_curve": (lambda a: a[:0], "learning_curve has shape"),
+    "training_seconds": (lambda a: a[:-1], "training_seconds"),
+    "evaluation_seconds": (lambda a: -a, "negative"),
+    "weights_sha256": (lambda a: np.array("abc"), "hexadecimal"),
+    "compressions": (lambda a: a[::-1], r"first \(8, 0.0\)"),
+    "cell_compression": (lambda a: a + 1, "unknown compression"),
+    "cell_class": (lambda a: a[:-1], "of one length"),
+    "cell_time": (lambda a: np.full_like(a, b"1d"), "is declared twice"),
+    "about": (lambda a: np.array("{"), "is damaged or not an evaluation"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_wrong_member_is_named(write, evaluation, name):
+    change, message = BAD[name]
+    path = write(**{name: change(evaluation(CODE)[name])})
+    with pytest.raises(TableError, match=rf"one\.npz.*{message}"):
+        read_evaluation(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"code": "c16x1-m24x2-a32x3"}, "depth_3"),
+        ({"code": None}, "'code'"),
+        ({"seed": -1}, "negative"),
+        ({"seed": True}, "'seed'"),
+        ({"seed": "0"}, "'seed'"),
+        ({"protocol": None}, "'protocol'"),
+    ],
+)
+def test_what_a_file_says_of_itself_is_checked(write, evaluation, changes, message):
+    path = write(about=with_about(evaluation(CODE), **changes)["about"])
+    with pytest.raises(TableError, match=rf"one\.npz.*{message}"):
+        read_evaluation(path)
+
+
+def test_an_unknown_time_is_refused(write, evaluation):
+    times = evaluation(CODE)["cell_time"].astype("S4")
+    times[times == b"30d"] = b"31d"
+    with pytest.raises(TableError, match="unknown time; valid: '', 't0'"):
+        read_evaluation(write(cell_time=times))
+
+
+def test_a_time_beside_every_time_is_refused(write, evaluation):
+    kinds, times = evaluation(CODE)["cell_class"], evaluation(CODE)["cell_time"].copy()
+    kinds[1], times[1] = kinds[0], b"1d"
+    assert times[0] == b""
+    with pytest.raises(TableError, match="is declared twice"):
+        read_evaluation(write(cell_class=kinds, cell_time=times))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY", b"code,accuracy\n", b"PK\x03\x04" + bytes(99)])
+def test_another_kind_of_file_is_named(tmp_path, content):
+    path = tmp_path / "bad.npz"
+    path.write_bytes(content)
+    with pytest.raises(TableError, match=r"bad\.npz is damaged or not an evaluation"):
+        read_evaluation(path)
+
+
+def test_one_array_is_not_an_evaluation(tmp_path):
+    with (tmp_path / "bad.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(TableError, match="one array"):
+        read_evaluation(tmp_path / "bad.npz")
+
+
+def test_a_pickle_is_not_read(tmp_path, evaluation):
+    members = evaluation(CODE) | {"about": np.array({"code": CODE}, dtype=object)}
+    np.savez(tmp_path / "bad.npz", allow_pickle=True, **members)
+    with pytest.raises(TableError, match="allow_pickle"):
+        read_evaluation(tmp_path / "bad.npz")
+
+
+@given(st.data())
+def test_a_flipped_bit_or_a_lost_end_gives_the_same_values_or_names_the_file(
+    tmp_path_factory, evaluation, data
+):
+    folder = tmp_path_factory.mktemp("damaged")
+    np.savez_compressed(folder / "whole.npz", **evaluation(CODE))
+    whole = (folder / "whole.npz").read_bytes()
+    position = data.draw(st.integers(0, len(whole) - 1))
+    if data.draw(st.booleans()):
+        flipped = bytes([whole[position] ^ 1 << data.draw(st.integers(0, 7))])
+        damaged = whole[:position] + flipped + whole[position + 1 :]
+    else:
+        damaged = whole[:position]
+    (folder / "bad.npz").write_bytes(damaged)
+    expected = read_evaluation(folder / "whole.npz")
+    error = ""
+    try:
+        read = read_evaluation(folder / "bad.npz")
+    except TableError as caught:
+        error = str(caught)
+    if error:
+        assert "bad.npz" in error
+    else:
+        assert read.grid == expected.grid
+        np.testing.assert_array_equal(read.score, expected.score)
+        np.testing.assert_array_equal(read.search, expected.search)
+
+
+# ---- files together -----------------------------------------------------------------------------------
+
+
+def pack(path):
+    return hybrid.pack(path.parent, path.parent.parent / "hybrid.h5", log=quiet)
+
+
+def test_another_grid_names_the_file_and_what_differs(write, evaluation):
+    write("a.npz")
+    other = evaluation("a16x1-a24x2-a32x1")
+    times = np.where(other["cell_time"] == b"1h", b"60s", other["cell_time"])
+    path = write("b.npz", "a16x1-a24x2-a32x1", cell_time=times)
+    with pytest.raises(TableError, match=r"b\.npz declares another grid than .*a\.npz: its cell_time"):
+        pack(path)
+    assert not (path.parent.parent / "hybrid.h5").exists()
+
+
+def test_fewer_draws_or_epochs_are_another_grid(write, evaluation):
+    write("a.npz")
+    other = evaluation("a16x1-a24x2-a32x1")
+    path = write(
+        "b.npz",
+        "a16x1-a24x2-a32x1",
+        learning_curve=other["learning_curve"][1:],
+        training_seconds=other["training_seconds"][1:],
+    )
+    with pytest.raises(TableError, match=r"b\.npz declares another grid .* epochs"):
+        pack(path)
+
+
+@pytest.mark.parametrize("name", ["protocol", "pixels"])
+def test_labels_of_two_kinds_are_refused(write, evaluation, name):
+    write("a.npz")
+    code = "a16x1-a24x2-a32x1"
+    path = write("b.npz", code, about=with_about(evaluation(code), **{name: "other"})["about"])
+    with pytest.raises(TableError, match=rf"b\.npz has {name} 'other', .*a\.npz has"):
+        pack(path)
+
+
+def test_one_network_and_seed_twice_is_refused(write):
+    write("a.npz")
+    with pytest.raises(TableError, match=r"b\.npz and .*a\.npz are of one network and seed"):
+        pack(write("b.npz"))
+
+
+def test_every_network_needs_seed_0(write):
+    with pytest.raises(TableError, match=r"one\.npz: .* lacks an evaluation of training seed 0"):
+        pack(write(seed=1))
+
+
+def test_an_accuracy_class_that_no_chip_has_is_refused(write, evaluation):
+    kinds = evaluation(CODE)["cell_class"].astype("S32")
+    kinds[kinds == kinds[-1]] = b"pcm-of-tomorrow"
+    with pytest.raises(TableError, match=r"one\.npz: no configuration is of accuracy class pcm-of-tomorrow"):
+        pack(write(cell_class=kinds))
+
+
+def test_a_folder_without_evaluations_is_refused(tmp_path):
+    with pytest.raises(TableError, match="there are no evaluations"):
+        hybrid.pack(tmp_path, tmp_path / "hybrid.h5", log=quiet)
+
+
+def test_a_damaged_file_leaves_the_old_table(write):
+    path = write()
+    old = pack(path).read_bytes()
+    (path.parent / "bad.npz").write_bytes(path.read_bytes()[:1_000])
+    with pytest.raises(TableError, match=r"bad\.npz"):
+        pack(path)
+    assert (path.parent.parent / "hybrid.h5").read_bytes() == old
+
+
+def test_packing_twice_gives_the_same_bytes_whatever_the_files_are_called(pilot, tmp_path):
+    first = hybrid.pack(pilot, tmp_path / "a.h5", log=quiet)
+    other = tmp_path / "renamed"
+    other.mkdir()
+    for number, path in enumerate(sorted(pilot.rglob("*.npz"), reverse=True)):
+        shutil.copy(path, other / f"{number:03}.npz")
+    assert first.read_bytes() == hybrid.pack(other, tmp_path / "b.h5", log=quiet).read_bytes()
+
+
+# ---- what is in the file ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def packed(pilot, tmp_path_factory):
+    return hybrid.pack(pilot, tmp_path_factory.mktemp("table") / "hybrid.h5", log=quiet)
+
+
+def test_values_are_complete_where_the_mask_says_so_and_nowhere_else(packed):
+    with h5py.File(packed) as file:
+        valid = file["training/valid"][:].astype(bool)
+        assert valid.sum(axis=1).tolist() == [7, 2, 2]
+        checked = 0
+        for path in (
+            "score/accuracy",
+            "search/accuracy",
+            "score/accuracy_digital",
+            "search/accuracy_digital",
+            "training/learning_curve",
+            "training/seconds",
+            "training/evaluation_seconds",
+        ):
+            values = file[path][:]
+            assert values.dtype == np.float32
+            assert np.isfinite(values[valid]).all()
+            assert np.isnan(values[~valid]).all()
+            checked += 1
+        assert checked == 7
+        assert (file["training/weights_sha256"][:] == b"").tolist() == (~valid).tolist()
+
+
+def test_every_dataset_but_the_keys_says_what_it_is(packed):
+    def check(name, item):
+        if not isinstance(item, h5py.Dataset):
+            return
+        assert item.attrs["description"]
+        assert item.fletcher32
+        if name.split("/")[0] in ("score", "search", "cost"):
+            assert item.attrs["unit"]
+            assert item.attrs["direction"] in ("minimise", "maximise", "none")
+            assert len(item.attrs["axes"].split()) == item.ndim
+
+    with h5py.File(packed) as file:
+        file.visititems(check)
+        assert file.attrs["version"] == "0.1.0-pilot"
+        sources = json.loads(file.attrs["sources"])
+        assert sources["evaluation: protocol"] == "short"
+        assert sources["evaluation: pixels"] == "folder"
+        assert sources["evaluation: torch"] == "2.0"
+
+
+def test_costs_are_those_of_each_compression(packed):
+    space = Hybrid()
+    with h5py.File(packed) as file:
+        codes = [code.decode() for code in file["architectures"][:]]
+        assert codes == [code for code in space.architectures if code in codes]
+        for index, (bits, sparsity) in enumerate(((8, 0.0), (4, 0.0), (8, 0.5), (4, 0.5))):
+            expected = network_costs([space.network(codes[3], sparsity)], grid(), bits)
+            for name in ("energy", "area_array", "arrays"):
+                np.testing.assert_array_equal(
+                    file[f"cost/{name}"][index, 3], expected[name][0].astype(np.float32)
+                )
+            assert file["cost/macs"][index, 3] == np.float32(expected["macs"][0, 0])
+        assert (file["cost/weight_memory"][1] < file["cost/weight_memory"][0]).all()
+        assert (file["cost/energy"][3] < file["cost/energy"][0]).mean() > 0.99
+
+
+def test_times_of_a_chip_are_those_of_its_class_else_of_its_family():
+    configs = grid()
+    by_id = {config.id: config for config in configs}
+    pcm, sram = by_id["pcm-r128-adc6-mux4"], by_id["sram-analog-r64-adc6-mux4"]
+    declared = Grid(
+        ((8, 0.0),),
+        (0, 0, 0),
+        (pcm.accuracy_class, pcm.accuracy_class, sram.accuracy_class),
+        ("1d", "1h", ""),
+        8,
+        1,
+    )
+    assert hybrid.times(pcm, configs, declared) == ["1h", "1d"]
+    assert hybrid.times(by_id["pcm-r512-adc8-mux4"], configs, declared) == ["1h", "1d"]
+    assert hybrid.times(sram, configs, declared) == list(TIMES)
+    assert hybrid.times(by_id["rram-analog-r64-adc5-mux4"], configs, declared) == ["1d"]
