@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from nasbench_imc.building import supernet, train_jobs, training  # noqa: E402
+from nasbench_imc.building.audit import audit_list  # noqa: E402
 from nasbench_imc.building.cifar10 import Cifar10  # noqa: E402
 from nasbench_imc.building.networks import HybridNetwork  # noqa: E402
 from nasbench_imc.building.train_jobs import RECIPES, SHARED_RECIPES, Folders, SharedTrainJob, TrainJob  # noqa: E402
@@ -127,7 +128,7 @@ def test_every_recipe_has_a_parent_that_there_is_and_files_of_its_own(tmp_path):
 
 
 def test_the_audit_list_holds_forty_networks_and_its_head_all_operators_in_all_stages():
-    listed = train_jobs.audit_list()
+    listed = audit_list()
     assert len(listed) == len(set(listed)) == 40
     head = [[stage.operator for stage in stages(code)] for code in listed[:24]]
     assert all({operators[k] for operators in head} == {"c", "m", "a"} for k in range(3))

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -51,20 +50,17 @@ def _recipes() -> dict[str, Recipe]:
             if epochs:
                 made[f"{name}-ema"] = replace(inherited, averaging=0.98)
                 made[f"{name}-clean"] = replace(inherited, weight_noise=0.0, clip_sigma=None)
+                for rate in (1, 2, 4, 8):
+                    made[f"{name}-lr{rate}"] = replace(inherited, learning_rate=1e-3 * rate)
     return made
 
 
 #: Recipes of networks by name. ``reference``: what a network reaches when it is trained alone and long.
 #: ``alone-E``: the same for E epochs. ``PARENT+E``: weights inherited from a super-network of recipe PARENT
 #: and of the network's seed, then E epochs. ``-from-0``: from the super-network of seed 0 whatever the seed.
-#: ``-ema``: a moving average of the weights. ``-clean``: no weight noise and no clipping.
+#: ``-ema``: a moving average of the weights. ``-clean``: no weight noise and no clipping. ``-lrN``: a peak
+#: learning rate of N thousandths.
 RECIPES = MappingProxyType(_recipes())
-
-
-def audit_list() -> tuple[str, ...]:
-    """The 40 networks that are trained by the reference recipe; the first 24 are the protocol study's."""
-    text = resources.files("nasbench_imc.building").joinpath("audit_list.txt").read_text(encoding="ascii")
-    return tuple(line for line in text.split() if not line.startswith("#"))
 
 
 @dataclass(frozen=True)

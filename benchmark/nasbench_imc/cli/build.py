@@ -133,7 +133,8 @@ def _computes(command: Callable[..., None]) -> Callable[..., None]:
 @_computes
 def train(recipes: Sequence[str], seed: int, first: int | None, computing: _Computing) -> None:
     """Train the networks of the audit list; stopped, it goes on where it was."""
-    from nasbench_imc.building.train_jobs import RECIPES, TrainJob, audit_list
+    from nasbench_imc.building.audit import audit_list
+    from nasbench_imc.building.train_jobs import RECIPES, TrainJob
 
     names = list(dict.fromkeys(name for listed in recipes for name in listed.split(",")))
     for name in names:
@@ -160,6 +161,55 @@ def supernet(recipe: str, seed: int, computing: _Computing) -> None:
     if recipe not in SHARED_RECIPES:
         raise unknown("recipe", recipe, SHARED_RECIPES)
     computing.run([SharedTrainJob(seed, recipe, computing.folders)])
+
+
+_LOG = click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="datasets/raw/training/runs.jsonl.gz",
+    show_default=True,
+    help="File of all training runs, without weights.",
+)
+
+
+@build.command()
+@click.option(
+    "--results",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default="datasets/raw/training",
+    show_default=True,
+    help="Folder of results of `train` and `supernet`.",
+)
+@_LOG
+def gather(results: Path, log: Path) -> None:
+    """Add finished training runs to the log, without their weights."""
+    from nasbench_imc.building.training_log import merged, read_folder, read_log, write_log
+
+    there = read_log(log) if log.exists() else []
+    runs = merged(there, read_folder(results))
+    write_log(log, runs)
+    click.echo(f"{log}: {len(runs)} runs, {len(runs) - len(there)} of them new")
+
+
+@build.command()
+@_LOG
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/protocol",
+    show_default=True,
+    help="Folder of the page.",
+)
+def study(log: Path, out: Path) -> None:
+    """Compare the training recipes in the log with the reference: tables, figures and a page."""
+    from nasbench_imc.building import study as comparing
+    from nasbench_imc.building.audit import STUDY_NETWORKS, audit_list
+    from nasbench_imc.building.study_page import write_page
+    from nasbench_imc.building.training_log import read_log
+
+    done = comparing.study(read_log(log), audit_list()[:STUDY_NETWORKS])
+    for path in write_page(done, out):
+        click.echo(path)
 
 
 def _repository() -> Path:
