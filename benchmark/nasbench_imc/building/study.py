@@ -8,7 +8,7 @@ between the reference's own seeds. Intervals are percentile bootstraps over netw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 
@@ -28,7 +28,7 @@ FAMILIES = ("CNN", "mixed", "transformer")
 #: Fewer networks in common than this give no tau.
 MIN_NETWORKS = 8
 
-RESAMPLES = 1_000
+RESAMPLES = 10_000
 LEVEL = 0.9
 
 #: Goals of a recipe: lower end of tau's interval, tau over its ceiling, core-seconds a network with the
@@ -257,7 +257,7 @@ def study(runs: Iterable[TrainingRun], networks: Sequence[str], *, resamples: in
         )
         comparisons.append(compared)
     both = (~np.isnan(references)).sum(axis=1) >= 2
-    (ceiling,) = _bootstrap(lambda chosen: [_ceiling(references[chosen])], np.flatnonzero(both), resamples)
+    ceiling = _estimate(*_ceiling(references, np.flatnonzero(both), resamples))
     return Study(accuracies, tuple(comparisons), ceiling, int(both.sum()))
 
 
@@ -283,17 +283,11 @@ def _compare(
     families = np.array([family(code) for code in networks])
     operators = np.array([dominant(code) for code in networks])
 
-    def tau(chosen: np.ndarray) -> float:
-        return _mean_tau(accuracy[chosen], references[chosen])
+    tau, tau_draws = _mean_tau(accuracy, references, common, resamples)
+    ceiling, ceiling_draws = _ceiling(all_references, common, resamples)
+    by_family = {f: common[families[common] == f] for f in FAMILIES}
+    gap, gap_draws = _gap(difference, by_family["CNN"], by_family["transformer"], common, resamples)
 
-    def overall(chosen: np.ndarray) -> list[float]:
-        cnn, transformer = (chosen[families[chosen] == name] for name in ("CNN", "transformer"))
-        gap = _average(difference[cnn]) - _average(difference[transformer])
-        value = tau(chosen)
-        return [value, value / _ceiling(all_references[chosen]), gap]
-
-    tau_all, over_ceiling, gap = _bootstrap(overall, common, resamples)
-    (tau_better,) = _bootstrap(lambda chosen: [tau(chosen)], chosen_better, resamples)
     # Accuracies and seconds are over the networks compared, so that they can be held beside tau.
     counted = common if len(common) else np.flatnonzero(reached)
     return Comparison(
@@ -303,16 +297,16 @@ def _compare(
         left_out=int(reached.sum()) - len(common),
         seconds=float(np.mean([trained[networks[k]].seconds for k in counted])),
         shared_seconds=_share(next(iter(trained.values())), shared),
-        tau=tau_all,
-        tau_better=tau_better,
+        tau=_estimate(tau, tau_draws),
+        tau_better=_estimate(*_mean_tau(accuracy, references, chosen_better, resamples)),
         networks_better=len(chosen_better),
-        tau_over_ceiling=over_ceiling,
+        tau_over_ceiling=_estimate(tau / ceiling, tau_draws / ceiling_draws),
         best_accuracy=float(accuracy[counted].max()),
         mean_accuracy=float(accuracy[counted].mean()),
         difference=_average(difference[common]),
         by_operator={o: _average(difference[common[operators[common] == o]]) for o in OPERATORS},
-        by_family={f: _average(difference[common[families[common] == f]]) for f in FAMILIES},
-        gap=gap,
+        by_family={f: _average(difference[chosen]) for f, chosen in by_family.items()},
+        gap=_estimate(gap, gap_draws),
     )
 
 
@@ -326,43 +320,102 @@ def _share(run: TrainingRun, shared: dict[tuple[str, int], float]) -> float:
     return seconds / len(Hybrid().architectures)
 
 
-def _mean_tau(accuracy: np.ndarray, references: np.ndarray) -> float:
-    """Mean over the reference's seeds of tau over the networks that both have; NaN where all are too few."""
-    taus = []
-    for reference in references.T:
-        known = ~np.isnan(reference)
-        if known.sum() >= MIN_NETWORKS:
-            taus.append(kendalltau(accuracy[known], reference[known], method="asymptotic").statistic)
-    return float(np.mean(taus)) if taus else float("nan")
+def _mean_tau(
+    accuracy: np.ndarray, references: np.ndarray, chosen: np.ndarray, resamples: int
+) -> tuple[float, np.ndarray]:
+    """Mean over the reference's seeds of tau over the networks that both have, and its bootstrap draws.
 
+    Parameters
+    ----------
+    accuracy : numpy.ndarray, shape (networks,)
+    references : numpy.ndarray, shape (networks, seeds)
+    chosen : numpy.ndarray of int
+        Networks to use.
+    resamples : int
 
-def _ceiling(references: np.ndarray) -> float:
-    """Mean tau between seeds of the reference; NaN where they have too few networks in common."""
-    pairs = list(combinations(references.T, 2))
-    taus = [_mean_tau(a[~np.isnan(a)], b[~np.isnan(a), None]) for a, b in pairs]
-    known = [tau for tau in taus if not np.isnan(tau)]
-    return float(np.mean(known)) if known else float("nan")
-
-
-def _bootstrap(
-    statistic: Callable[[np.ndarray], list[float]], chosen: np.ndarray, resamples: int, seed: int = 0
-) -> list[Estimate]:
-    """Figures of networks, given by their indices, and their percentile intervals.
-
-    Resamples in which a figure is not defined (one family is missing, say) are left out of its interval.
+    Returns
+    -------
+    (float, numpy.ndarray of shape (resamples,))
+        NaN where all seeds have too few networks in common with the recipe.
     """
-    values = statistic(chosen)
-    if len(chosen) == 0:
-        return [Estimate(value, value, value) for value in values]
-    picked = np.random.default_rng(seed).integers(len(chosen), size=(resamples, len(chosen)))
-    draws = np.array([statistic(chosen[row]) for row in picked])
-    estimates = []
-    for value, drawn in zip(values, draws.T, strict=True):
-        tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-        known = drawn[~np.isnan(drawn)]
-        low, high = np.quantile(known, tails) if len(known) and not np.isnan(value) else (value, value)
-        estimates.append(Estimate(value, float(low), float(high)))
-    return estimates
+    counts = resampled(chosen, len(accuracy), resamples)
+    taus, draws = [], []
+    for reference in references.T:
+        known = ~np.isnan(accuracy) & ~np.isnan(reference)
+        both = chosen[known[chosen]]
+        if len(both) >= MIN_NETWORKS:
+            taus.append(kendalltau(accuracy[both], reference[both]).statistic)
+            draws.append(weighted_tau(accuracy[known], reference[known], counts[:, known]))
+    if not taus:
+        return float("nan"), np.full(resamples, np.nan)
+    return float(np.mean(taus)), np.mean(draws, axis=0)
+
+
+def _ceiling(references: np.ndarray, chosen: np.ndarray, resamples: int) -> tuple[float, np.ndarray]:
+    """Mean tau between seeds of the reference and its draws, as :func:`_mean_tau`."""
+    pairs = [
+        _mean_tau(references[:, a], references[:, [b]], chosen, resamples)
+        for a, b in combinations(range(references.shape[1]), 2)
+    ]
+    known = [pair for pair in pairs if not np.isnan(pair[0])]
+    if not known:
+        return float("nan"), np.full(resamples, np.nan)
+    return float(np.mean([tau for tau, _ in known])), np.mean([draws for _, draws in known], axis=0)
+
+
+def _gap(
+    difference: np.ndarray, first: np.ndarray, second: np.ndarray, chosen: np.ndarray, resamples: int
+) -> tuple[float, np.ndarray]:
+    """Mean difference over the first networks minus that over the second ones, and its draws."""
+    counts = resampled(chosen, len(difference), resamples)
+    with np.errstate(invalid="ignore"):  # a resample without networks of a kind has no gap
+        a, b = (counts[:, k] @ difference[k] / counts[:, k].sum(axis=1) for k in (first, second))
+    return _average(difference[first]) - _average(difference[second]), a - b
+
+
+def resampled(chosen: np.ndarray, networks: int, resamples: int) -> np.ndarray:
+    """How often each network comes in bootstrap resamples of some; the same for equal arguments.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (resamples, networks)
+    """
+    counts = np.zeros((resamples, networks), dtype=int)
+    if len(chosen):
+        shares = np.full(len(chosen), 1 / len(chosen))
+        counts[:, chosen] = np.random.default_rng(0).multinomial(len(chosen), shares, size=resamples)
+    return counts
+
+
+def weighted_tau(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Tau-b where each network comes ``counts`` times, for all resamples at once.
+
+    Parameters
+    ----------
+    a, b : numpy.ndarray, shape (networks,)
+    counts : numpy.ndarray of int, shape (resamples, networks)
+
+    Returns
+    -------
+    numpy.ndarray, shape (resamples,)
+        NaN where all values of a resample are equal.
+    """
+    first, second = (np.sign(x[:, None] - x[None, :]) for x in (a, b))
+
+    def pairs(signs: np.ndarray) -> np.ndarray:
+        return ((counts @ signs) * counts).sum(axis=1)
+
+    with np.errstate(invalid="ignore"):
+        return pairs(first * second) / np.sqrt(pairs(np.abs(first)) * pairs(np.abs(second)))
+
+
+def _estimate(value: float, draws: np.ndarray) -> Estimate:
+    """A figure and the interval of its draws; draws in which it is not defined are left out."""
+    known = draws[~np.isnan(draws)]
+    if np.isnan(value) or len(known) == 0:
+        return Estimate(value, float("nan"), float("nan"))
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value, float(low), float(high))
 
 
 def _better_half(reference: np.ndarray) -> np.ndarray:

@@ -294,9 +294,10 @@ def _overview(study: Study, judged: Sequence[Comparison]) -> bytes:
         taus, costs, means = figure.subplots(1, 3, sharey=True, width_ratios=(2, 1.2, 1.2))
         places = np.arange(len(judged))
         values = np.array([c.tau.value for c in judged])
-        below = values - [c.tau.low for c in judged]
-        above = [c.tau.high for c in judged] - values
-        taus.errorbar(values, places, xerr=[below, above], fmt="o", color="#0072B2", markersize=4, capsize=2)
+        # A percentile interval need not hold the figure itself.
+        ends = np.array([(c.tau.value - c.tau.low, c.tau.high - c.tau.value) for c in judged]).T
+        ends = ends.clip(min=0)
+        taus.errorbar(values, places, xerr=ends, fmt="o", color="#0072B2", markersize=4, capsize=2)
         if not np.isnan(study.ceiling.value):
             taus.axvspan(study.ceiling.low, study.ceiling.high, color="#f0f0f0", linewidth=0, zorder=0)
             taus.axvline(study.ceiling.value, color="#888888", linewidth=1, label="between reference's seeds")
