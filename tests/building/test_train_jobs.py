@@ -1,5 +1,6 @@
 """Training jobs, on a small generated set and a super-network of fresh weights."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,23 +25,21 @@ def data(coloured) -> Cifar10:
     return Cifar10(coloured(512, 1), coloured(100, 2), coloured(100, 3), "generated")
 
 
-@pytest.fixture
-def folders(tmp_path, data, monkeypatch) -> Folders:
-    """Results go to a folder of the test's own; jobs get the generated images and short recipes."""
-    monkeypatch.setattr(train_jobs, "prepare", lambda images, cache: data)
-    monkeypatch.setattr(train_jobs, "STATISTICS_BATCHES", 2)
-    monkeypatch.setattr(
-        train_jobs, "RECIPES", {name: replace(recipe, batch=64) for name, recipe in RECIPES.items()}
-    )
-    monkeypatch.setattr(
-        train_jobs,
-        "SHARED_RECIPES",
-        {name: replace(recipe, batch=64, epochs=1) for name, recipe in SHARED_RECIPES.items()},
-    )
-    return Folders(tmp_path, None, tmp_path / "cache")
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, data) -> Iterator[Folders]:
+    """Results go to a folder of these tests' own; jobs get the generated images and small batches."""
+    short = {name: replace(recipe, batch=64) for name, recipe in RECIPES.items()}
+    shared = {name: replace(recipe, batch=64, epochs=1) for name, recipe in SHARED_RECIPES.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_jobs, "prepare", lambda images, cache: data)
+        patch.setattr(train_jobs, "STATISTICS_BATCHES", 2)
+        patch.setattr(train_jobs, "RECIPES", short)
+        patch.setattr(train_jobs, "SHARED_RECIPES", shared)
+        out = tmp_path_factory.mktemp("training")
+        yield Folders(out, None, out / "cache")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shared(folders) -> Folders:
     """With super-networks of seeds 0 and 1."""
     for seed in (0, 1):
@@ -84,8 +83,9 @@ def test_weights_are_inherited_from_the_seed_that_the_recipe_says(shared, data, 
     assert held["inherited_accuracy"] == training.accuracy(network, data.validation)
 
 
-def test_weights_are_kept_where_the_recipe_says_so_and_give_the_accuracy_written(folders, data):
-    train_jobs.RECIPES["reference"] = replace(train_jobs.RECIPES["reference"], epochs=1)
+def test_weights_are_kept_where_the_recipe_says_so_and_give_the_accuracy_written(folders, data, monkeypatch):
+    short = replace(train_jobs.RECIPES["reference"], epochs=1)
+    monkeypatch.setitem(train_jobs.RECIPES, "reference", short)
     job = TrainJob(CODE, 0, "reference", folders)
     held = ran(job)
     network = HybridNetwork(CODE, None)

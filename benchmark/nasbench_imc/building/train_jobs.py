@@ -43,7 +43,7 @@ def _recipes() -> dict[str, Recipe]:
     }
     for parent in SHARED_RECIPES:
         for epochs in range(4):
-            inherited = Recipe(epochs=epochs, learning_rate=2e-3, parent=parent)
+            inherited = Recipe(epochs=epochs, learning_rate=4e-3, parent=parent)
             name = f"{parent}+{epochs}"
             made[name] = inherited
             made[f"{name}-from-0"] = replace(inherited, parent_seed=0)
