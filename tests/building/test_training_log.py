@@ -69,6 +69,14 @@ def test_two_different_runs_of_one_network_are_refused():
         merged([run], [other])
 
 
+def test_a_run_made_again_does_not_replace_the_first_ones_seconds():
+    run = TrainingRun("alone-3", 0, CODE, ABOUT, {"seconds": [1.0], "test_accuracy": 70.0})
+    again = replace(run, values={**run.values, "seconds": [2.0]})
+    assert merged([run], [again]) == [run]
+    with pytest.raises(LogError, match="two different runs"):
+        merged([run], [replace(again, about={**ABOUT, "processor": "Q"})])
+
+
 def test_damaged_and_misplaced_results_are_named(tmp_path):
     path = result(tmp_path / "a")
     path.write_bytes(path.read_bytes()[:-40])

@@ -22,6 +22,7 @@ from nasbench_imc.errors import LogError
 from nasbench_imc.files import replacing
 
 _KEYS = {"recipe", "seed", "code", "about", "values"}
+_CLOCK = {"seconds", "inheritance_seconds"}
 
 
 @dataclass(frozen=True)
@@ -95,19 +96,24 @@ def _read_result(path: Path, folder: Path) -> TrainingRun:
 
 
 def merged(*groups: Iterable[TrainingRun]) -> list[TrainingRun]:
-    """All runs of several groups, each once, sorted.
+    """All runs of several groups, each once, sorted; of runs that differ in the clock alone, the first.
 
     Raises
     ------
     LogError
-        Where two runs of one recipe, seed and network differ.
+        Where two runs of one recipe, seed and network differ in more than their seconds.
     """
     runs: dict[tuple[str, int, str], TrainingRun] = {}
     for group in groups:
         for run in group:
-            if runs.setdefault(run.key, run) != run:
+            first = runs.setdefault(run.key, run)
+            if (first.about, _timeless(first)) != (run.about, _timeless(run)):
                 raise LogError(f"there are two different runs of {run.name}; delete the one that is wrong")
     return [runs[key] for key in sorted(runs)]
+
+
+def _timeless(run: TrainingRun) -> dict[str, Any]:
+    return {name: value for name, value in run.values.items() if name not in _CLOCK}
 
 
 def write_log(path: Path, runs: Iterable[TrainingRun]) -> None:
