@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from nasbench_imc.building.cifar10 import Cifar10, Images
 from nasbench_imc.building.networks import HybridNetwork
-from nasbench_imc.building.training import Recipe, adamw, augmented, clip, noisy, pad
+from nasbench_imc.building.training import Optimisation, adamw, augmented, clip, noisy, pad
 from nasbench_imc.spaces.hybrid import DEPTHS, OPERATORS, WIDTHS, Hybrid, stages
 
 Sampling = Literal["uniform", "fair"]
@@ -32,7 +32,7 @@ _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
 @dataclass(frozen=True, slots=True)
-class SharedRecipe(Recipe):
+class SharedRecipe(Optimisation):
     """How a super-network is trained.
 
     Attributes
