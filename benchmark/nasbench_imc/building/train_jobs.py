@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nasbench_imc.building.cifar10 import Cifar10, load
+from nasbench_imc.building import archive
+from nasbench_imc.building.checkpoint import Checkpoint
+from nasbench_imc.building.cifar10 import Cifar10, Images, load
 from nasbench_imc.building.supernet import SharedRecipe, train_shared
 from nasbench_imc.building.training import Recipe, train
 from nasbench_imc.errors import BenchmarkError
-from nasbench_imc.files import replacing
 
 #: Recipes by name. ``reference``: what a network reaches when it is trained alone and long.
 RECIPES = {"reference": Recipe(epochs=30)}
@@ -69,9 +71,10 @@ class TrainJob:
     def run(self) -> None:
         """Train, and write the result.
 
-        The file holds ``validation_accuracy`` [%], ``training_loss`` and ``seconds`` [core-s] by epoch,
-        ``test_accuracy`` [%], the network's state as ``state/NAME``, and ``about``: code, seed, recipe,
-        pixels, torch version and processor, as JSON.
+        The file holds ``validation_accuracy`` [%] and ``training_loss`` by epoch, ``test_accuracy`` [%],
+        the network's state as ``state/NAME``, and ``about``: code, seed, recipe, pixels and torch version,
+        as JSON. All this has the same bytes in another run on one type of processor. What was measured has
+        not: ``measured/seconds`` [core-s] by epoch and ``measured/processor``.
         """
         data = prepare(self.images, self.cache)
         done = train(self.code, data, RECIPES[self.recipe], self.seed)
@@ -102,30 +105,69 @@ class SharedTrainJob:
         return self.out / "supernet" / self.recipe / f"seed-{self.seed}.npz"
 
     def run(self) -> None:
-        """Train, and write ``training_loss`` and ``seconds`` by epoch, ``state/NAME`` and ``about``."""
+        """Train, and write ``training_loss`` by epoch, ``state/NAME``, ``about`` and what was measured.
+
+        The state of unfinished training is kept beside the result, in ``seed-N.checkpoint``.
+        """
         data = prepare(self.images, self.cache)
         recipe = SHARED_RECIPES[self.recipe]
-        done = train_shared(data, recipe, self.seed)
+        about = {"seed": self.seed, "recipe": asdict(recipe)}
+        checkpoint = Checkpoint(
+            self.path.with_suffix(".checkpoint"),
+            {
+                **about,
+                "images": _digest(data.train),
+                "code": _code(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "processor": _processor(),
+            },
+        )
+        done = train_shared(data, recipe, self.seed, checkpoint=checkpoint)
         _save(
             self.path,
-            about={"seed": self.seed, "recipe": asdict(recipe)},
+            about=about,
             data=data,
             weights=done.weights,
             training_loss=np.array(done.training_loss),
             seconds=np.array(done.seconds),
         )
+        checkpoint.remove()
+
+
+def _digest(images: Images) -> str:
+    return hashlib.sha256(images.pixels.tobytes() + images.labels.tobytes()).hexdigest()
+
+
+def _code() -> str:
+    """SHA-256 of the source that decides how a super-network is trained."""
+    total = hashlib.sha256()
+    for module in (
+        "building/networks.py",
+        "building/supernet.py",
+        "building/training.py",
+        "spaces/hybrid.py",
+    ):
+        total.update(resources.files("nasbench_imc").joinpath(module).read_bytes())
+    return total.hexdigest()
 
 
 def _save(
-    path: Path, about: dict[str, Any], data: Cifar10, weights: Mapping[str, Tensor], **arrays: np.ndarray
+    path: Path,
+    about: dict[str, Any],
+    data: Cifar10,
+    weights: Mapping[str, Tensor],
+    *,
+    seconds: np.ndarray,
+    **arrays: np.ndarray,
 ) -> None:
-    about |= {"pixels": data.source, "torch": torch.__version__, "processor": _processor()}
+    about |= {"pixels": data.source, "torch": torch.__version__}
     state = {f"state/{name}": value.numpy() for name, value in weights.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, allow_pickle=False, about=np.array(json.dumps(about, sort_keys=True)), **arrays, **state
-        )
+    archive.write(
+        path,
+        {"about": np.array(json.dumps(about, sort_keys=True)), **arrays, **state},
+        measured={"seconds": seconds, "processor": np.array(_processor())},
+    )
 
 
 @cache
@@ -145,7 +187,7 @@ def prepare(images: Path | None, cache: Path) -> Cifar10:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     # Filling fresh memory guards against reads of what nobody wrote; it took 5 to 10 % of each step.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return load(images, cache)
 
 
