@@ -84,7 +84,7 @@ def run_jobs(jobs: Sequence[Job], *, workers: int = 1, scheduler: str | None = N
     Raises
     ------
     BenchmarkError
-        Where the scheduler does not answer, or its workers are none or not set up.
+        Where the scheduler does not answer or is lost, or its workers are none or not set up.
     """
     from distributed.scheduler import KilledWorker
 
@@ -162,10 +162,9 @@ def _ended(client: Any, jobs: Sequence[Job]) -> Iterator[tuple[Job, BaseExceptio
 
     futures = dict(zip(client.map(_run, jobs, pure=False), jobs, strict=True))
     for future in as_completed(list(futures)):
-        error = future.exception() if future.status == "error" else None
-        if error is None and future.status != "finished":
-            error = BenchmarkError("the scheduler was lost")
-        yield futures.pop(future), error
+        if future.status not in ("finished", "error"):
+            raise BenchmarkError("the Dask scheduler was lost; run the command again to go on")
+        yield futures.pop(future), future.exception()
 
 
 def _run(job: Job) -> None:
@@ -218,7 +217,7 @@ def _connected(scheduler: str) -> Iterator[Any]:
 
     try:
         client = Client(scheduler, timeout=PATIENCE)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # what answers may be no Dask scheduler at all
         raise BenchmarkError(f"no Dask scheduler answers at {scheduler!r} ({error})") from error
     with client:
         try:

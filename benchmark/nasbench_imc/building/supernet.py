@@ -30,7 +30,7 @@ from nasbench_imc.spaces.hybrid import DEPTHS, OPERATORS, WIDTHS, Hybrid, stages
 
 Sampling = Literal["uniform", "fair"]
 
-#: Epochs between two states that are kept; one takes 20 MB and a tenth of a second.
+#: Epochs between two states that are kept; each takes 7 MB and a fifth of a second.
 CHECKPOINT_EVERY = 5
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
