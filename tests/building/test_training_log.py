@@ -13,7 +13,7 @@ from nasbench_imc.building.training_log import TrainingRun, merged, read_folder,
 from nasbench_imc.errors import LogError
 
 CODE = "c16x1-a24x1-m32x1"
-ABOUT = {"recipe": {"epochs": 2, "parent": None}, "pixels": "generated", "torch": "2", "processor": "P"}
+ABOUT = {"recipe": {"epochs": 2, "parent": None}, "pixels": "generated", "torch": "2"}
 
 
 def result(folder, recipe="alone-3", seed=0, code=CODE, about_code=None, **arrays):
@@ -71,10 +71,10 @@ def test_two_different_runs_of_one_network_are_refused():
 
 def test_a_run_made_again_does_not_replace_the_first_ones_seconds():
     run = TrainingRun("alone-3", 0, CODE, ABOUT, {"seconds": [1.0], "test_accuracy": 70.0})
-    again = replace(run, values={**run.values, "seconds": [2.0]})
+    again = replace(run, values={**run.values, "seconds": [2.0], "processor": "Q"})
     assert merged([run], [again]) == [run]
     with pytest.raises(LogError, match="two different runs"):
-        merged([run], [replace(again, about={**ABOUT, "processor": "Q"})])
+        merged([run], [replace(again, about={**ABOUT, "pixels": "Q"})])
 
 
 def test_damaged_and_misplaced_results_are_named(tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,11 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nasbench_imc.building.cifar10 import Cifar10, load
+from nasbench_imc.building import archive
+from nasbench_imc.building.checkpoint import Checkpoint
+from nasbench_imc.building.cifar10 import Cifar10, Images, load
+from nasbench_imc.building.codes import encode
 from nasbench_imc.building.supernet import SharedRecipe, inherit, train_shared
 from nasbench_imc.building.training import Recipe, accuracy, train
 from nasbench_imc.errors import BenchmarkError
-from nasbench_imc.files import replacing
 
 #: Recipes of super-networks by name.
 SHARED_RECIPES = {
@@ -120,31 +124,35 @@ class TrainJob:
     def run(self) -> None:
         """Train, and write the result.
 
-        The file holds ``validation_accuracy`` [%], ``training_loss`` and ``seconds`` [core-s] by epoch,
-        ``test_accuracy`` [%] and ``about``: code, seed, recipe, pixels, torch version and processor, as
-        JSON. Where weights were inherited, also ``inherited_accuracy`` on the validation images before any
-        training [%] and ``inheritance_seconds`` [core-s]. Where the recipe keeps weights, also the
-        network's state as ``state/NAME``.
+        The file holds ``validation_accuracy`` [%] and ``training_loss`` by epoch, ``test_accuracy`` [%] and
+        ``about``: code, seed, recipe, pixels and torch version, as JSON. Where weights were inherited, also
+        ``inherited_accuracy`` on the validation images before any training [%]. Where the recipe keeps
+        weights, also what :func:`codes.encode` makes of the network. All this has the same bytes in another
+        run on one type of processor. What was measured has not: ``measured/seconds`` by epoch,
+        ``measured/inheritance_seconds`` [core-s] and ``measured/processor``.
         """
         data = prepare(self.folders.images, self.folders.cache)
         recipe = RECIPES[self.recipe]
-        start, arrays = None, {}
+        start, arrays, measured = None, {}, {}
         if self.supernet is not None:
             began = time.process_time()
             start = inherit(load_weights(self.supernet), self.code, data.train, STATISTICS_BATCHES, self.seed)
-            arrays["inheritance_seconds"] = np.array(time.process_time() - began)
+            measured["inheritance_seconds"] = np.array(time.process_time() - began)
             arrays["inherited_accuracy"] = np.array(accuracy(start, data.validation))
         done = train(self.code, data, recipe, self.seed, start=start)
+        arrays |= {
+            "validation_accuracy": np.array(done.validation_accuracy),
+            "training_loss": np.array(done.training_loss),
+            "test_accuracy": np.array(done.test_accuracy),
+        }
+        if recipe.keep_weights:
+            arrays |= encode(done.network)
         _save(
             self.path,
-            about={"code": self.code, "seed": self.seed, "recipe": asdict(recipe)},
-            data=data,
-            weights=done.network.state_dict() if recipe.keep_weights else {},
-            validation_accuracy=np.array(done.validation_accuracy),
-            training_loss=np.array(done.training_loss),
-            seconds=np.array(done.seconds),
-            test_accuracy=np.array(done.test_accuracy),
-            **arrays,
+            {"code": self.code, "seed": self.seed, "recipe": asdict(recipe)},
+            data,
+            arrays,
+            {**measured, "seconds": np.array(done.seconds)},
         )
 
 
@@ -161,18 +169,53 @@ class SharedTrainJob:
         return self.folders.supernet(self.recipe, self.seed)
 
     def run(self) -> None:
-        """Train, and write ``training_loss`` and ``seconds`` by epoch, ``state/NAME`` and ``about``."""
+        """Train, and write ``training_loss`` by epoch, ``state/NAME``, ``about`` and what was measured.
+
+        The state of unfinished training is kept beside the result, in ``seed-N.checkpoint``.
+        """
         data = prepare(self.folders.images, self.folders.cache)
         recipe = SHARED_RECIPES[self.recipe]
-        done = train_shared(data, recipe, self.seed)
+        about = {"seed": self.seed, "recipe": asdict(recipe)}
+        checkpoint = Checkpoint(
+            self.path.with_suffix(".checkpoint"),
+            {
+                **about,
+                "images": _digest(data.train),
+                "code": _code(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "processor": processor(),
+            },
+        )
+        done = train_shared(data, recipe, self.seed, checkpoint=checkpoint)
         _save(
             self.path,
-            about={"seed": self.seed, "recipe": asdict(recipe)},
-            data=data,
-            weights=done.weights,
-            training_loss=np.array(done.training_loss),
-            seconds=np.array(done.seconds),
+            about,
+            data,
+            {
+                "training_loss": np.array(done.training_loss),
+                **{f"state/{name}": value.numpy() for name, value in done.weights.items()},
+            },
+            {"seconds": np.array(done.seconds)},
         )
+        checkpoint.remove()
+
+
+def _digest(images: Images) -> str:
+    return hashlib.sha256(images.pixels.tobytes() + images.labels.tobytes()).hexdigest()
+
+
+def _code() -> str:
+    """SHA-256 of the source that decides how a super-network is trained."""
+    total = hashlib.sha256()
+    for module in (
+        "building/networks.py",
+        "building/supernet.py",
+        "building/training.py",
+        "spaces/hybrid.py",
+    ):
+        total.update(resources.files("nasbench_imc").joinpath(module).read_bytes())
+    return total.hexdigest()
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -197,15 +240,18 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _save(
-    path: Path, about: dict[str, Any], data: Cifar10, weights: Mapping[str, Tensor], **arrays: np.ndarray
+    path: Path,
+    about: dict[str, Any],
+    data: Cifar10,
+    arrays: Mapping[str, np.ndarray],
+    measured: Mapping[str, np.ndarray],
 ) -> None:
-    about |= {"pixels": data.source, "torch": torch.__version__, "processor": _processor()}
-    state = {f"state/{name}": value.numpy() for name, value in weights.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, allow_pickle=False, about=np.array(json.dumps(about, sort_keys=True)), **arrays, **state
-        )
+    about = {**about, "pixels": data.source, "torch": torch.__version__}
+    archive.write(
+        path,
+        {"about": np.array(json.dumps(about, sort_keys=True)), **arrays},
+        measured={**measured, "processor": np.array(processor())},
+    )
 
 
 @cache
@@ -229,7 +275,7 @@ def prepare(images: Path | None, cache: Path) -> Cifar10:
     return load(images, cache)
 
 
-def _processor() -> str:
+def processor() -> str:
     """Name of the processor, as the kernel gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -18,11 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from nasbench_imc.building.archive import MEASURED
 from nasbench_imc.errors import LogError
 from nasbench_imc.files import replacing
 
 _KEYS = {"recipe", "seed", "code", "about", "values"}
-_CLOCK = {"seconds", "inheritance_seconds"}
+#: Values that differ between two runs of one job.
+_MEASURED = {"seconds", "inheritance_seconds", "processor"}
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,11 @@ class TrainingRun:
     code : str or None
         The network; None for a super-network.
     about : mapping
-        ``recipe`` (its settings), ``pixels``, ``torch`` and ``processor``.
-    values : mapping of str to float or list of float
+        ``recipe`` (its settings), ``pixels`` and ``torch``.
+    values : mapping of str to float, list of float or str
         ``training_loss`` and ``seconds`` [core-s] by epoch; of a network also ``validation_accuracy`` [%]
         by epoch, ``test_accuracy`` [%] and, where it inherited weights, ``inherited_accuracy`` [%] and
-        ``inheritance_seconds`` [core-s].
+        ``inheritance_seconds`` [core-s]; ``processor``.
     """
 
     recipe: str
@@ -83,7 +85,8 @@ def _read_result(path: Path, folder: Path) -> TrainingRun:
     try:
         with np.load(path, allow_pickle=False) as held:
             about = json.loads(held["about"].item())
-            values = {name: held[name].tolist() for name in held.files if "/" not in name and name != "about"}
+            names = {name.removeprefix(MEASURED): name for name in held.files if name != "about"}
+            values = {name: held[stored].tolist() for name, stored in names.items() if "/" not in name}
         if recipe == "supernet":
             recipe = path.parent.name
         run = TrainingRun(recipe, about.pop("seed"), about.pop("code", None), about, values)
@@ -96,24 +99,24 @@ def _read_result(path: Path, folder: Path) -> TrainingRun:
 
 
 def merged(*groups: Iterable[TrainingRun]) -> list[TrainingRun]:
-    """All runs of several groups, each once, sorted; of runs that differ in the clock alone, the first.
+    """All runs of several groups, each once, sorted; of runs that differ in what was measured alone, the first.
 
     Raises
     ------
     LogError
-        Where two runs of one recipe, seed and network differ in more than their seconds.
+        Where two runs of one recipe, seed and network differ in more than their seconds and processor.
     """
     runs: dict[tuple[str, int, str], TrainingRun] = {}
     for group in groups:
         for run in group:
             first = runs.setdefault(run.key, run)
-            if (first.about, _timeless(first)) != (run.about, _timeless(run)):
+            if (first.about, _lasting(first)) != (run.about, _lasting(run)):
                 raise LogError(f"there are two different runs of {run.name}; delete the one that is wrong")
     return [runs[key] for key in sorted(runs)]
 
 
-def _timeless(run: TrainingRun) -> dict[str, Any]:
-    return {name: value for name, value in run.values.items() if name not in _CLOCK}
+def _lasting(run: TrainingRun) -> dict[str, Any]:
+    return {name: value for name, value in run.values.items() if name not in _MEASURED}
 
 
 def write_log(path: Path, runs: Iterable[TrainingRun]) -> None:
