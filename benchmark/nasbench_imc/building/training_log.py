@@ -99,7 +99,7 @@ def _read_result(path: Path, folder: Path) -> TrainingRun:
 
 
 def merged(*groups: Iterable[TrainingRun]) -> list[TrainingRun]:
-    """All runs of several groups, each once, sorted; of runs that differ in what was measured alone, the first.
+    """All runs of several groups, each once, sorted; of runs that differ in measured values alone, the first.
 
     Raises
     ------
