@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nasbench_imc.hardware.config import FAMILIES, FAMILY_TIMES, HardwareConfig, grid
 from nasbench_imc.hardware.constants import Constant, load_constants, with_values
-from nasbench_imc.hardware.cost import LayerCosts, derive, layer_costs, network_costs
+from nasbench_imc.hardware.cost import LayerCosts, deployment_costs, derive, layer_costs, network_costs
 from nasbench_imc.hardware.metrics import METRICS, Metric
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "HardwareConfig",
     "LayerCosts",
     "Metric",
+    "deployment_costs",
     "derive",
     "grid",
     "layer_costs",

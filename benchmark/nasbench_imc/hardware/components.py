@@ -134,6 +134,30 @@ def adc_time(scale: Scaler) -> FloatArray:
     return hw.adc_bits * (scale.time("adc_time_row") * hw.rows + scale.time("adc_time_fixed"))
 
 
+def conversion_energy(scale: Scaler, model: AdcModel = "zigzag") -> FloatArray:
+    """Energy of one conversion, as known of the chip or by the ADC model [pJ]; (H,)."""
+    hw = scale.hw
+    return np.where(np.isnan(hw.adc_energy), adc_energy(hw.adc_bits, scale, model), hw.adc_energy)
+
+
+def conversion_time(scale: Scaler) -> FloatArray:
+    """Time of one conversion, as known of the chip or by the ADC model [ns]; (H,)."""
+    return np.where(np.isnan(scale.hw.adc_time), adc_time(scale), scale.hw.adc_time)
+
+
+def converter_area(scale: Scaler, model: AdcModel = "zigzag") -> FloatArray:
+    """Area of one ADC, as known of the chip or by the ADC model [um2]; (H,)."""
+    hw = scale.hw
+    return np.where(np.isnan(hw.adc_area), adc_area(hw.adc_bits, scale, model), hw.adc_area)
+
+
+def endurance(scale: Scaler) -> FloatArray:
+    """Writes that a device stands [count]; (H,), infinite for SRAM."""
+    hw = scale.hw
+    nvm = np.where(hw.is_pcm, scale.value("pcm_endurance"), scale.value("rram_endurance"))
+    return np.where(hw.is_sram, np.inf, nvm)
+
+
 def dac_energy(scale: Scaler) -> FloatArray:
     """Energy of driving one row in one step, 50 fF b V^2, 0 at one bit (ZigZag-IMC) [pJ]; (H,)."""
     return np.where(scale.hw.dac_bits > 1, scale.hw.dac_bits * scale.charge("dac_energy_bit"), 0.0)
@@ -261,7 +285,7 @@ def array_areas(scale: Scaler, adc_model: AdcModel = "zigzag") -> dict[str, Floa
     analog = width * (adcs * adder + outputs * register)
     return {
         "array": cells * cell,
-        "adc": adcs * adc_area(hw.adc_bits, scale, adc_model),
+        "adc": adcs * converter_area(scale, adc_model),
         "dac": hw.rows * hw.dac_bits * scale.area("dac_area_bit"),
         "accumulation": np.where(hw.has_adc, analog, digital) + scale.area("mac_area"),
     }

@@ -83,6 +83,16 @@ class HardwareConfig:
     tiles : int or None
         Tiles of the chip. None: the chip is sized to the network, ``ceil(arrays / arrays_per_tile)``
         tiles, and nothing is reloaded. A number: what does not fit is reloaded in every inference.
+    adc_energy, adc_time, adc_area : float or None
+        Energy [pJ] and time [ns] of a conversion and area of an ADC [um2], as known of a chip, at its own
+        node and supply; None takes the ADC model's.
+    replication : float
+        Arrays that may hold weights, over those that one copy of them takes; 1 makes no copies. Copies
+        of a layer share its pixels. A chip of fixed ``tiles`` has no more arrays than that.
+    attention_rows, attention_columns, attention_arrays : int or None
+        Rows and columns [cells] of digital SRAM arrays for the products of activations, whose second
+        operand is written into them in every inference, and their number on the chip. None, all three:
+        such products run on the digital unit.
 
     Raises
     ------
@@ -107,6 +117,13 @@ class HardwareConfig:
     supply_v: float = 0.9
     arrays_per_tile: int = 16
     tiles: int | None = None
+    adc_energy: float | None = None
+    adc_time: float | None = None
+    adc_area: float | None = None
+    replication: float = 1.0
+    attention_rows: int | None = None
+    attention_columns: int | None = None
+    attention_arrays: int | None = None
     reference: str = ""
     accuracy_class: str = ""
 
@@ -132,6 +149,9 @@ class HardwareConfig:
             raise ValueError(f"{self.id}: node_nm must lie in {NODE_RANGE} nm, not {self.node_nm}")
         if not SUPPLY_RANGE[0] <= self.supply_v <= SUPPLY_RANGE[1]:
             raise ValueError(f"{self.id}: supply_v must lie in {SUPPLY_RANGE} V, not {self.supply_v}")
+        if not 1 <= self.replication <= 65536:
+            raise ValueError(f"{self.id}: replication must lie from 1 to 65536, not {self.replication!r}")
+        self._check_attention()
         if self.columns < self.slices(8):
             raise ValueError(
                 f"{self.id}: {self.columns} columns cannot hold one 8-bit weight, "
@@ -142,9 +162,22 @@ class HardwareConfig:
         else:
             self._check_analog()
 
+    def _check_attention(self) -> None:
+        fields = ("attention_rows", "attention_columns", "attention_arrays")
+        given = [field for field in fields if getattr(self, field) is not None]
+        if given and len(given) < len(fields):
+            raise ValueError(f"{self.id}: {', '.join(fields)} must all be given, or none of them")
+        for field in given:
+            self._in_range(field, 1, 65536)
+        if self.attention_columns is not None and self.attention_columns < self.input_bits:
+            raise ValueError(
+                f"{self.id}: attention_columns must be at least {self.input_bits}, the bits of an activation"
+            )
+
     def _check_digital(self) -> None:
-        if self.adc_bits is not None or self.columns_per_adc is not None:
-            raise ValueError(f"{self.id}: sram-digital has no ADC; adc_bits and columns_per_adc must be None")
+        given = (self.adc_bits, self.columns_per_adc, self.adc_energy, self.adc_time, self.adc_area)
+        if any(value is not None for value in given):
+            raise ValueError(f"{self.id}: sram-digital has no ADC; its fields must be None")
         if self.input_mode != "serial" or self.combine != "digital" or self.differential:
             raise ValueError(
                 f"{self.id}: sram-digital takes serial input, combines digitally and is not differential"
@@ -160,6 +193,10 @@ class HardwareConfig:
             raise ValueError(f"{self.id}: {self.family} needs adc_bits (1 to 14) and columns_per_adc")
         self._in_range("adc_bits", 1, 14)
         self._in_range("columns_per_adc", 1, self.columns)
+        for field in ("adc_energy", "adc_time", "adc_area"):
+            value = getattr(self, field)
+            if value is not None and not 0 <= value <= 1e9:
+                raise ValueError(f"{self.id}: {field} must lie from 0 to 1e9, not {value!r}")
         if self.family == "sram-analog" and self.cell_bits != 1:
             raise ValueError(f"{self.id}: an SRAM cell holds 1 bit, not {self.cell_bits}")
         if self.input_mode == "serial" and self.dac_bits != 1:

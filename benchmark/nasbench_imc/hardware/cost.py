@@ -8,7 +8,7 @@ batch 1, weights in place. The model is version 0.x: not yet fitted to silicon.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from nasbench_imc.hardware import components, mapping
 from nasbench_imc.hardware.components import AdcModel, Scaler
 from nasbench_imc.hardware.config import HardwareConfig
 from nasbench_imc.hardware.constants import Constants, FloatArray, load_constants
-from nasbench_imc.hardware.mapping import LayerArrays
+from nasbench_imc.hardware.mapping import BoolArray, ConfigArrays, LayerArrays
 from nasbench_imc.hardware.metrics import DERIVED
+from nasbench_imc.hardware.schedule import critical_paths, schedule, slowest_stage
 from nasbench_imc.networks import Layer, Network
 
 ENERGY_COMPONENTS = (
@@ -119,17 +120,24 @@ def _layer_costs(layer: LayerArrays, scale: Scaler, adc_model: AdcModel) -> Laye
     network_bits = layer.input_elements * hw.input_bits
     energy = {
         "array": _array_energy(layer, scale),
-        "adc": conversions * components.adc_energy(hw.adc_bits, scale, adc_model),
+        "adc": conversions * components.conversion_energy(scale, adc_model),
         "dac": mapping.row_drives(layer, hw) * components.dac_energy(scale),
         "accumulation": _accumulation_energy(layer, scale, conversions),
         "buffer": _buffer_energy(layer, scale),
         "interconnect": (network_bits + neighbour_bits) * _hop_energy(scale),
         "attention": _digital_unit_energy(layer, scale),
     }
+    latency = _layer_latency(layer, scale)
+    if not np.isnan(hw.attention_arrays).all():
+        written = _on_attention_arrays(layer, hw)
+        attention, buffer, time = _attention_array_costs(layer, scale)
+        energy["attention"] = np.where(written, attention, energy["attention"])
+        energy["buffer"] = np.where(written, buffer, energy["buffer"])
+        latency = np.where(written, time, latency)
     used = mapping.used_cells(layer, hw)
     return LayerCosts(
         energy={name: _full(energy[name], shape) for name in _LAYER_COMPONENTS},
-        latency=_full(_layer_latency(layer, scale), shape),
+        latency=_full(latency, shape),
         arrays=_full(mapping.arrays(layer, hw), shape),
         used_cells=_full(used, shape),
         utilisation=_full(mapping.utilisation(layer, hw), shape),
@@ -209,11 +217,36 @@ def _layer_latency(layer: LayerArrays, scale: Scaler) -> FloatArray:
     All arrays of a layer work at once; buffers are wide enough to feed them.
     """
     product = layer.pixels * mapping.mvm_time(
-        layer, scale.hw, components.array_time(scale), components.adc_time(scale)
+        layer, scale.hw, components.array_time(scale), components.conversion_time(scale)
     )
     operations = layer.fan_in * layer.outputs * layer.pixels
     digital = operations / scale.value("digital_lanes") * scale.time("digital_cycle")
     return np.where(layer.is_mvm, product, digital)
+
+
+def _on_attention_arrays(layer: LayerArrays, hw: ConfigArrays) -> BoolArray:
+    """Where a layer runs on the digital SRAM arrays that hold activations (mapping rule 7); (L, H)."""
+    return layer.is_matmul & ~np.isnan(hw.attention_arrays)
+
+
+def _attention_array_costs(layer: LayerArrays, scale: Scaler) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Energy [pJ], buffer energy [pJ] and time [ns] of products of activations on SRAM arrays; (L, H).
+
+    The K x N operand is read from a buffer and written into the cells; then P vectors pass, as in a layer
+    with stationary weights of ``input_bits`` bits. Operands that exceed the arrays take turns. A round
+    writes its arrays at once, row by row.
+    """
+    macros = replace(scale, hw=mapping.attention_macros(scale.hw))
+    products = replace(layer, is_mvm=layer.is_matmul, is_matmul=np.zeros_like(layer.is_matmul))
+    operand = layer.fan_in * layer.outputs * scale.hw.input_bits
+    silent = np.zeros_like(operand)
+    energy = _array_energy(products, macros) + _accumulation_energy(products, macros, silent)
+    energy = energy + operand * components.write_energy(macros)
+    read = scale.energy("buffer_read_energy") / scale.value("buffer_port")
+    buffer = _buffer_energy(products, macros) + operand * read
+    rounds = np.ceil(mapping.arrays(products, macros.hw) / scale.hw.attention_arrays)
+    writing = np.minimum(layer.fan_in, macros.hw.rows) * components.write_time(macros)
+    return energy, buffer, rounds * (writing + _layer_latency(products, macros))
 
 
 def network_costs(
@@ -253,22 +286,22 @@ def network_costs(
     hw = mapping.config_arrays(configs, weight_bits)
     scale = Scaler(load_constants() if constants is None else constants, hw)
     distinct = {layer: i for i, layer in enumerate(dict.fromkeys(x for net in networks for x in net.layers))}
-    costs = _layer_costs(mapping.layer_arrays(list(distinct)), scale, adc_model)
+    layer = mapping.layer_arrays(list(distinct))
+    costs = _layer_costs(layer, scale, adc_model)
     members = [np.array([distinct[layer] for layer in net.layers], dtype=np.intp) for net in networks]
-    counts = np.zeros((len(networks), len(distinct)))
-    for row, indices in zip(counts, members, strict=True):
-        np.add.at(row, indices, 1.0)
+    plan = schedule(networks, members, layer, costs.latency, costs.arrays, hw)
+    counts = plan.counts
 
-    array_count = counts @ costs.arrays
+    one_copy = counts @ costs.arrays
+    array_count = plan.total(costs.arrays)
     tiles = mapping.tiles_needed(array_count, hw)
     weights = _per_network(networks, lambda net: net.weights)
-    programming = counts @ costs.programming_energy
-    reload_bits, reload_time, reload_energy = _reloads(array_count, weights * weight_bits, programming, scale)
+    programming = plan.total(costs.programming_energy)
+    reload_bits, reload_time, reload_energy = _reloads(one_copy, weights * weight_bits, programming, scale)
     areas, leakage_power = _chip(array_count, tiles, scale, adc_model)
 
-    latency = _critical_paths(networks, members, costs.latency) + reload_time
-    on_digital_unit = np.array([[layer.kind != "mvm"] for layer in distinct]).reshape(-1, 1)
-    interval = _slowest_stage(members, counts, costs.latency, on_digital_unit) + reload_time
+    latency = critical_paths(plan) + reload_time
+    interval = slowest_stage(plan, _on_attention_arrays(layer, hw)) + reload_time
 
     hop = _hop_energy(scale)
     energy = {name: counts @ costs.energy[name] for name in _LAYER_COMPONENTS}
@@ -294,7 +327,7 @@ def network_costs(
         "latency": latency * 1e-3,
         "throughput": 1e9 / interval,
         "area": _sum_components(metrics, "area", AREA_COMPONENTS),
-        "utilisation": 100.0 * (counts @ costs.used_cells) / cells,
+        "utilisation": 100.0 * plan.total(costs.used_cells) / cells,
         "arrays": array_count,
         "leakage_power": leakage_power,
         "programming_energy": programming * 1e-6,
@@ -321,7 +354,8 @@ def _chip(
     """Area by component [um2] and leakage power [mW] of the chip; each (A, H).
 
     A chip sized to the network has the arrays that the network needs; one of fixed tiles has them all.
-    Every tile has a 64 KB buffer and a router, every chip one digital unit.
+    Every tile has a 64 KB buffer and a router, every chip one digital unit, and the arrays for products
+    of activations that it states.
     """
     hw = scale.hw
     installed = np.where(np.isnan(hw.tiles), array_count, hw.tiles * hw.arrays_per_tile)
@@ -331,8 +365,12 @@ def _chip(
     areas = {name: installed * area for name, area in per_array.items()}
     areas["buffer"] = tiles * scale.area("buffer_area")
     areas["interconnect"] = tiles * scale.area("router_area")
-    areas["attention"] = _full(unit, (tiles.shape[0], tiles.shape[1]))
+    macros = replace(scale, hw=mapping.attention_macros(hw))
+    per_macro = components.array_areas(macros, adc_model)
+    macro_count = np.where(np.isnan(hw.attention_arrays), 0.0, hw.attention_arrays)
+    areas["attention"] = _full(unit + macro_count * sum(per_macro.values()), tiles.shape)
     leakage = installed * components.array_leakage(scale, per_array) + unit * density
+    leakage = leakage + macro_count * components.array_leakage(macros, per_macro)
     leakage = leakage + tiles * (scale.leakage("buffer_leakage") + scale.area("router_area") * density)
     return areas, leakage
 
@@ -363,51 +401,6 @@ def _reloads(
     arrival = moved / np.maximum(rounds, 1.0) / scale.value("dram_bandwidth")
     time = rounds * np.maximum(arrival, hw.rows * components.write_time(scale))
     return moved, time, np.where(reloaded, programming_energy, 0.0)
-
-
-def _critical_paths(
-    networks: Sequence[Network], members: Sequence[np.ndarray], latency: FloatArray
-) -> FloatArray:
-    """Longest path through each network's producer graph [ns]; (A, H).
-
-    A layer starts when all its producers have finished; branches run at once, on arrays of their own.
-
-    Parameters
-    ----------
-    networks : sequence of Network, length A
-    members : sequence of ndarray of int
-        Row of ``latency`` of each layer of each network.
-    latency : ndarray (L, H)
-    """
-    result = np.zeros((len(networks), latency.shape[1]))
-    for a, (net, indices) in enumerate(zip(networks, members, strict=True)):
-        finish: list[FloatArray] = []
-        for sources, own in zip(net.producers, latency[indices], strict=True):
-            if not sources:
-                finish.append(own)
-            elif len(sources) == 1:
-                finish.append(finish[sources[0]] + own)
-            else:
-                start = finish[sources[0]]
-                for j in sources[1:]:
-                    start = np.maximum(start, finish[j])
-                finish.append(start + own)
-        # A maximum over all layers equals one over the last ones, since no latency is negative.
-        np.max(finish, axis=0, out=result[a])
-    return result
-
-
-def _slowest_stage(
-    members: Sequence[np.ndarray], counts: FloatArray, latency: FloatArray, on_digital_unit: np.ndarray
-) -> FloatArray:
-    """Time between two inferences in a layer pipeline without replication [ns]; (A, H).
-
-    A layer on arrays is a stage of its own; the layers on the chip's one digital unit share a stage.
-    """
-    products = np.where(on_digital_unit, 0.0, latency)
-    shared = counts @ np.where(on_digital_unit, latency, 0.0)
-    slowest = np.array([products[indices].max(axis=0, initial=0.0) for indices in members])
-    return np.maximum(slowest.reshape(shared.shape), shared)
 
 
 def _consumers(network: Network) -> list[int]:
@@ -448,6 +441,40 @@ def peak_live_elements(network: Network) -> int:
         peak = max(peak, live)
         live -= freed
     return peak
+
+
+def deployment_costs(
+    networks: Sequence[Network],
+    configs: Sequence[HardwareConfig],
+    weight_bits: int = 8,
+    *,
+    constants: Constants | None = None,
+) -> dict[str, FloatArray]:
+    """What writing weights means for a chip's life (mapping rules 5 and 8).
+
+    Parameters
+    ----------
+    networks, configs, weight_bits, constants
+        As for :func:`network_costs`.
+
+    Returns
+    -------
+    dict of str to ndarray (A, H)
+        ``programming_time`` [us]: writing all weights once, all arrays at once, row by row, in as many
+        rounds as the chip needs. ``reload_rounds``: how often each device is written in an inference, 0
+        where the network fits. ``lifetime`` [inferences]: endurance over these writes; infinite where
+        nothing is reloaded, and for SRAM. Endurance counts writes, each with all its pulses.
+    """
+    hw = mapping.config_arrays(configs, weight_bits)
+    scale = Scaler(load_constants() if constants is None else constants, hw)
+    array_count = np.array(
+        [mapping.arrays(mapping.layer_arrays(net.layers), hw).sum(axis=0) for net in networks]
+    ).reshape(len(networks), len(configs))
+    rounds = mapping.reload_rounds(array_count, hw)
+    time = np.maximum(rounds, 1.0) * hw.rows * components.write_time(scale)
+    with np.errstate(divide="ignore"):
+        lifetime = components.endurance(scale) / rounds
+    return {"programming_time": time * 1e-3, "reload_rounds": rounds, "lifetime": lifetime}
 
 
 def derive(metrics: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

@@ -12,9 +12,12 @@ an ADC. The rules, which docstrings cite by number:
 3. Row blocks take P N (r - 1) additions, and buffer traffic at accumulator width.
 4. Depthwise filters are packed block-diagonally; utilisation is K N S / (A R C).
 5. What exceeds a chip of fixed size is reloaded in every inference, in rounds as large as the chip.
-6. Layers form a pipeline; latency and throughput are reported apart (ISAAC).
-7. Products of activations have no stationary operand and run on a digital unit.
-8. Weights are programmed once, at deployment.
+6. Layers form a pipeline; latency and throughput are reported apart (ISAAC). Spare arrays may hold copies
+   of slow layers: a pipeline with d_l copies of layer l takes max over l of ceil(P_l / d_l) t_MVM,l.
+7. Products of activations have no stationary operand. They run on a digital unit, or on digital SRAM
+   arrays into which one operand is written in every inference; never on NVM.
+8. Weights are programmed once, at deployment; a network that is reloaded wears the devices out after
+   endurance / writes an inference.
 9. An adder tree of R inputs has R (b_w + 1) - (b_w + log2 R + 1) one-bit adders an output (ZigZag-IMC).
 10. Bits cross the chip in hops; area is the sum of the components.
 """
@@ -22,7 +25,7 @@ an ADC. The rules, which docstrings cite by number:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +77,12 @@ class ConfigArrays:
         Weight precision asked for [bit].
     tiles
         Tiles of the chip; NaN where it is sized to the network.
+    adc_energy, adc_time, adc_area
+        Known figures of the ADC [pJ, ns, um2]; NaN where a model gives them.
+    replication
+        Arrays that may hold weights, over those of one copy.
+    attention_rows, attention_columns, attention_arrays
+        The digital SRAM arrays for products of activations; NaN where the digital unit computes them.
     has_adc, is_sram, is_pcm, is_pair, is_pwm
         Kinds of circuit; ``is_pair``: a weight is a differential pair.
     """
@@ -90,6 +99,13 @@ class ConfigArrays:
     weight_bits: FloatArray
     arrays_per_tile: FloatArray
     tiles: FloatArray
+    adc_energy: FloatArray
+    adc_time: FloatArray
+    adc_area: FloatArray
+    replication: FloatArray
+    attention_rows: FloatArray
+    attention_columns: FloatArray
+    attention_arrays: FloatArray
     node_nm: FloatArray
     supply_v: FloatArray
     has_adc: BoolArray
@@ -132,6 +148,10 @@ def config_arrays(configs: Sequence[HardwareConfig], weight_bits: int = 8) -> Co
     def row(values: Sequence[float]) -> FloatArray:
         return np.array(values, dtype=np.float64)
 
+    def optional(field: str) -> FloatArray:
+        values = [getattr(config, field) for config in configs]
+        return row([np.nan if value is None else value for value in values])
+
     slices = row([config.slices(weight_bits) for config in configs])
     has_adc = np.array([config.adc_bits is not None for config in configs], dtype=bool)
     is_digital = np.array([config.combine == "digital" for config in configs], dtype=bool)
@@ -147,7 +167,14 @@ def config_arrays(configs: Sequence[HardwareConfig], weight_bits: int = 8) -> Co
         conversion_slices=np.where(has_adc, np.where(is_digital, slices, 1.0), 0.0),
         weight_bits=row([weight_bits] * len(configs)),
         arrays_per_tile=row([config.arrays_per_tile for config in configs]),
-        tiles=row([np.nan if config.tiles is None else config.tiles for config in configs]),
+        tiles=optional("tiles"),
+        adc_energy=optional("adc_energy"),
+        adc_time=optional("adc_time"),
+        adc_area=optional("adc_area"),
+        replication=row([config.replication for config in configs]),
+        attention_rows=optional("attention_rows"),
+        attention_columns=optional("attention_columns"),
+        attention_arrays=optional("attention_arrays"),
         node_nm=row([config.node_nm for config in configs]),
         supply_v=row([config.supply_v for config in configs]),
         has_adc=has_adc,
@@ -155,6 +182,32 @@ def config_arrays(configs: Sequence[HardwareConfig], weight_bits: int = 8) -> Co
         is_pcm=np.array([config.family == "pcm" for config in configs], dtype=bool),
         is_pair=np.array([config.differential for config in configs], dtype=bool),
         is_pwm=np.array([config.input_mode == "pwm" for config in configs], dtype=bool),
+    )
+
+
+def attention_macros(hw: ConfigArrays) -> ConfigArrays:
+    """The arrays for products of activations (rule 7), as if they were the chip's only ones.
+
+    Digital SRAM that holds activations, ``input_bits`` bit columns each. Meaningless where
+    ``attention_arrays`` is NaN.
+    """
+    ones, none = np.ones_like(hw.rows), np.zeros_like(hw.has_adc)
+    missing = np.isnan(hw.attention_arrays)
+    rows = np.where(missing, 1.0, hw.attention_rows)
+    return replace(
+        hw,
+        rows=rows,
+        columns=np.where(missing, hw.input_bits, hw.attention_columns),
+        active_rows=rows,
+        dac_bits=ones,
+        slices=hw.input_bits,
+        conversion_slices=np.zeros_like(ones),
+        weight_bits=hw.input_bits,
+        has_adc=none,
+        is_sram=~none,
+        is_pcm=none,
+        is_pair=none,
+        is_pwm=none,
     )
 
 
@@ -350,3 +403,22 @@ def reload_rounds(array_count: FloatArray, hw: ConfigArrays) -> FloatArray:
     capacity = hw.tiles * hw.arrays_per_tile
     fits = np.isnan(capacity) | (array_count <= capacity)
     return np.where(fits, 0.0, np.ceil(array_count / np.where(np.isnan(capacity), 1.0, capacity)))
+
+
+def copies(pixels: FloatArray, product_time: FloatArray, interval: FloatArray) -> FloatArray:
+    """Copies that bring a layer's time down to ``interval``, ceil(P / floor(interval / t_MVM)) (rule 6).
+
+    Parameters
+    ----------
+    pixels, product_time, interval : ndarray
+        Pixels of the layer, time of one product and time allowed for all of them, in one unit; they
+        broadcast. ``interval`` must be at least ``product_time``.
+
+    Returns
+    -------
+    ndarray
+        At least 1.
+    """
+    # The slack keeps P t / t at P where rounding would leave a little less.
+    a_copy = np.floor(interval / product_time * (1.0 + 1e-12))
+    return np.maximum(1.0, np.ceil(pixels / a_copy))
