@@ -42,6 +42,14 @@ class LogError(BenchmarkError):
     """A run log that is unreadable, incomplete or belongs to other data."""
 
 
+class ChipError(BenchmarkError, ValueError):
+    """A chip file with a field that is unknown, missing, of another type or out of range."""
+
+
+class LayerListError(BenchmarkError, ValueError):
+    """A layer list, or a torch module, that does not describe a network of known layers."""
+
+
 def unknown(kind: str, given: object, valid: Iterable[object], *, show: int = 6) -> UnknownNameError:
     """An :class:`UnknownNameError` that names the nearest valid choices, or the first ``show``.
 

@@ -38,6 +38,15 @@ def nb201() -> None:
     )
 
 
+@build.command("layers")
+def layers_command() -> None:
+    """Write the layer lists that ship with the cost model again."""
+    from nasbench_imc.building.layer_lists import write_all
+
+    for path in write_all(_PACKAGE / "hardware" / "layers"):
+        click.echo(path)
+
+
 @build.command()
 @click.option(
     "--evaluated",

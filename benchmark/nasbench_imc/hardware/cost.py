@@ -18,7 +18,7 @@ from nasbench_imc.hardware.config import HardwareConfig
 from nasbench_imc.hardware.constants import Constants, FloatArray, load_constants
 from nasbench_imc.hardware.mapping import BoolArray, ConfigArrays, LayerArrays
 from nasbench_imc.hardware.metrics import DERIVED
-from nasbench_imc.hardware.schedule import critical_paths, schedule, slowest_stage
+from nasbench_imc.hardware.schedule import critical_paths, layer_counts, schedule, slowest_stage
 from nasbench_imc.networks import Layer, Network
 
 ENERGY_COMPONENTS = (
@@ -285,10 +285,8 @@ def network_costs(
         raise ValueError("a network without layers has no costs")
     hw = mapping.config_arrays(configs, weight_bits)
     scale = Scaler(load_constants() if constants is None else constants, hw)
-    distinct = {layer: i for i, layer in enumerate(dict.fromkeys(x for net in networks for x in net.layers))}
-    layer = mapping.layer_arrays(list(distinct))
+    layer, members = _distinct_layers(networks)
     costs = _layer_costs(layer, scale, adc_model)
-    members = [np.array([distinct[layer] for layer in net.layers], dtype=np.intp) for net in networks]
     plan = schedule(networks, members, layer, costs.latency, costs.arrays, hw)
     counts = plan.counts
 
@@ -336,6 +334,16 @@ def network_costs(
         "macs": _full(macs, shape),
         **metrics,
     }
+
+
+def _distinct_layers(networks: Sequence[Network]) -> tuple[LayerArrays, list[np.ndarray]]:
+    """Every distinct layer once, and which of them each network's layers are."""
+    rows: dict[Layer, int] = {}
+    members = [
+        np.array([rows.setdefault(layer, len(rows)) for layer in net.layers], dtype=np.intp)
+        for net in networks
+    ]
+    return mapping.layer_arrays(list(rows)), members
 
 
 def _per_network(networks: Sequence[Network], count: Callable[[Network], int]) -> FloatArray:
@@ -467,9 +475,8 @@ def deployment_costs(
     """
     hw = mapping.config_arrays(configs, weight_bits)
     scale = Scaler(load_constants() if constants is None else constants, hw)
-    array_count = np.array(
-        [mapping.arrays(mapping.layer_arrays(net.layers), hw).sum(axis=0) for net in networks]
-    ).reshape(len(networks), len(configs))
+    layer, members = _distinct_layers(networks)
+    array_count = layer_counts(members, layer.fan_in.shape[0]) @ mapping.arrays(layer, hw)
     rounds = mapping.reload_rounds(array_count, hw)
     time = np.maximum(rounds, 1.0) * hw.rows * components.write_time(scale)
     with np.errstate(divide="ignore"):

@@ -94,9 +94,7 @@ def schedule(
         Arrays of one copy of each distinct layer.
     hw : ConfigArrays
     """
-    counts = np.zeros((len(networks), latency.shape[0]))
-    for row, indices in zip(counts, members, strict=True):
-        np.add.at(row, indices, 1.0)
+    counts = layer_counts(members, latency.shape[0])
     copied = np.flatnonzero(hw.replication > 1)
     interval = np.zeros((len(networks), 0))
     if copied.size:
@@ -105,6 +103,14 @@ def schedule(
         capacity = np.fmin(one_copy * hw.replication[copied], installed)
         interval = _shortest_interval(counts, layer, latency[:, copied], arrays[:, copied], capacity)
     return Schedule(networks, members, counts, layer, latency, copied, interval)
+
+
+def layer_counts(members: Sequence[np.ndarray], distinct: int) -> FloatArray:
+    """How often each of ``distinct`` layers stands in each network; (A, L)."""
+    counts = np.zeros((len(members), distinct))
+    for row, indices in zip(counts, members, strict=True):
+        np.add.at(row, indices, 1.0)
+    return counts
 
 
 def _sum_of_copies(
