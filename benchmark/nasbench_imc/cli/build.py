@@ -47,6 +47,21 @@ def layers_command() -> None:
         click.echo(path)
 
 
+@build.command("zigzag")
+@click.option(
+    "--reuse", is_flag=True, help="Compare with the measurements that are there; do not run ZigZag."
+)
+def zigzag_command(reuse: bool) -> None:
+    """Compare the cost model with ZigZag, layer by layer: results/validation/zigzag.md and CSV files."""
+    from nasbench_imc.building import zigzag_study
+
+    folder = _repository() / "results" / "validation"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not reuse:
+        click.echo(zigzag_study.measure(folder, log=click.echo))
+    click.echo(zigzag_study.write_page(folder))
+
+
 @build.command()
 @click.option(
     "--evaluated",
