@@ -8,7 +8,7 @@ again from the measurements alone.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from nasbench_imc.hardware import (
     grid,
     layer_costs,
     load_constants,
+    mapping,
     network_costs,
     with_values,
 )
@@ -53,7 +54,7 @@ def networks() -> dict[str, Network]:
 
 
 def measure(folder: Path, log: Callable[[str], None] = print) -> Path:
-    """Run ZigZag and write ``zigzag_layers.csv``: a row a layer and configuration, about 0.4 CPU s each.
+    """Run ZigZag and write ``zigzag_layers.csv``: a row a layer and configuration, about 0.2 CPU s each.
 
     Raises
     ------
@@ -90,6 +91,21 @@ def _ours(layers: Sequence[Layer], configs: Sequence[HardwareConfig], constants:
     costs = layer_costs(layers, configs, zigzag.WEIGHT_BITS, constants=constants)
     parts = {f"energy_{part}": costs.energy[part].ravel() for part in PARTS}
     return pd.DataFrame({**parts, "latency": costs.latency.ravel()})
+
+
+def _with_idle_multipliers(
+    costs: pd.DataFrame, layers: Sequence[Layer], configs: Sequence[HardwareConfig]
+) -> pd.DataFrame:
+    """Our costs as if every multiplier of a digital macro toggled, used or not, as in ZigZag.
+
+    A depthwise filter has a macro of its own there.
+    """
+    shape, hw = mapping.layer_arrays(layers), mapping.config_arrays(configs, zigzag.WEIGHT_BITS)
+    macros = np.where(shape.groups > 1, shape.groups, mapping.arrays(shape, hw))
+    all_of_used = macros * hw.rows * hw.columns / mapping.used_cells(shape, hw)
+    result = costs.copy()
+    result["energy_array"] *= np.where(hw.has_adc, 1.0, all_of_used).ravel()
+    return result
 
 
 def _energy(frame: pd.DataFrame) -> np.ndarray:
@@ -137,31 +153,62 @@ def write_page(folder: Path) -> Path:
 
     whole = network_costs(list(nets.values()), configs, zigzag.WEIGHT_BITS)
     energy, latency = over_networks(_energy(theirs)) * 1e-6, over_networks(theirs["latency"]) * 1e-3
-    compute = over_networks(theirs["compute_latency"]) * 1e-3
+    same = over_networks(_energy(ours)) * 1e-6, over_networks(ours["latency"]) * 1e-3
+    idle = _with_idle_multipliers(aligned, layers, configs)
     variants = {
         "as shipped, whole network": (whole["energy"], whole["latency"]),
-        "as shipped, the same layers": (over_networks(_energy(ours)), over_networks(ours["latency"])),
-        "activity 1 and ZigZag's XOR delay, the same layers": (
+        "as shipped, the same layers": same,
+        "and activity 1, XOR delay 2.4 NANDs": (
             over_networks(_energy(aligned)),
             over_networks(aligned["latency"]),
         ),
+        "and idle multipliers toggle": (over_networks(_energy(idle)), over_networks(idle["latency"])),
     }
-    taus = {name: (_tau(e, energy), _tau(t, latency), _tau(t, compute)) for name, (e, t) in variants.items()}
+    digital = np.array([config.adc_bits is None for config in configs])
+    overall = pd.DataFrame(
+        [
+            (
+                name,
+                *(_tau(e[:, chosen], energy[:, chosen]) for chosen in (digital | True, digital, ~digital)),
+                *(_tau(t[:, chosen], latency[:, chosen]) for chosen in (digital | True, digital, ~digital)),
+            )
+            for name, (e, t) in variants.items()
+        ],
+        columns=[
+            "our model",
+            *(
+                f"{metric}, {part}"
+                for metric in ("energy", "latency")
+                for part in ("all", "digital", "analog")
+            ),
+        ],
+    )
     pairs = pd.DataFrame(
         {
             "network": np.repeat(list(nets), len(configs)),
             "configuration": [config.id for config in configs] * len(nets),
             "energy": whole["energy"].ravel(),
-            "energy_same_layers": variants["as shipped, the same layers"][0].ravel() * 1e-6,
+            "energy_same_layers": same[0].ravel(),
             "zigzag_energy": energy.ravel(),
             "latency": whole["latency"].ravel(),
-            "latency_same_layers": variants["as shipped, the same layers"][1].ravel() * 1e-3,
+            "latency_same_layers": same[1].ravel(),
             "zigzag_latency": latency.ravel(),
         }
     )
     _save(pairs, folder / PAIRS_FILE)
     known = known_networks(folder)
-    text = _page(taus, pairs, _by_kind(layers, configs, ours, aligned, theirs), _within(pairs), known)
+    text = _PAGE.format(
+        version=zigzag.VERSION,
+        lpf=zigzag.LPF_LIMIT,
+        pairs=len(pairs),
+        networks=len(nets),
+        configs=len(configs),
+        overall=_table(overall),
+        within=_table(_within(pairs)),
+        kinds=_table(_by_kind(layers, configs, ours, aligned, theirs)),
+        furthest=_table(_furthest(layers, configs, aligned, theirs)),
+        known=_table(known),
+    )
     with replacing(folder / PAGE) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return folder / PAGE
@@ -217,6 +264,55 @@ def _by_kind(
     return pd.DataFrame(rows, columns=["layer", "macro", "pairs", *frame.columns[2:]])
 
 
+def _furthest(
+    layers: Sequence[Layer],
+    configs: Sequence[HardwareConfig],
+    aligned: pd.DataFrame,
+    theirs: pd.DataFrame,
+    shown: int = 12,
+) -> pd.DataFrame:
+    """The layers whose energy or latency differ most, and what differs in them.
+
+    Of energy, the component with the largest difference; of latency, ZigZag's computing time over ours (a
+    longer cycle, more passes) and its whole time over its computing time (filling, stalls and draining).
+    """
+    rows = []
+    for i, layer in enumerate(layers):
+        for macro in ("digital", "analog"):
+            chosen = [
+                i * len(configs) + j for j, config in enumerate(configs) if config.family == f"sram-{macro}"
+            ]
+            a, b = aligned.iloc[chosen], theirs.iloc[chosen]
+            gaps = {part: float((a[f"energy_{part}"] - b[f"energy_{part}"]).sum()) for part in PARTS}
+            part = max(gaps, key=lambda name: abs(gaps[name]))
+            energy, latency = np.median(_energy(a) / _energy(b)), np.median(a["latency"] / b["latency"])
+            rows.append(
+                (
+                    f"{_kind(layer)}, K {layer.fan_in}, N {layer.outputs}, P {layer.pixels}",
+                    macro,
+                    f"{energy:.2f}",
+                    f"{part} ({'more' if gaps[part] > 0 else 'less'})",
+                    f"{latency:.2f}",
+                    f"{np.median(b['compute_latency'] / a['latency']):.2f}",
+                    f"{np.median(b['latency'] / b['compute_latency']):.2f}",
+                    max(abs(np.log(energy)), abs(np.log(latency))),
+                )
+            )
+    rows.sort(key=lambda row: -float(row[-1]))
+    return pd.DataFrame(
+        [row[:-1] for row in rows[:shown]],
+        columns=[
+            "layer",
+            "macro",
+            "energy",
+            "mostly by ours in",
+            "latency",
+            "ZigZag's computing over ours",
+            "its whole over its computing",
+        ],
+    )
+
+
 def _circuit(frame: pd.DataFrame) -> np.ndarray:
     return np.asarray(_energy(frame) - frame["energy_buffer"], dtype=np.float64)
 
@@ -269,31 +365,6 @@ def _table(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _page(
-    taus: Mapping[str, tuple[float, float, float]],
-    pairs: pd.DataFrame,
-    kinds: pd.DataFrame,
-    within: pd.DataFrame,
-    known: pd.DataFrame,
-) -> str:
-    overall = pd.DataFrame(
-        [(name, *values) for name, values in taus.items()],
-        columns=["our model", "energy", "latency", "latency, ZigZag's computation alone"],
-    )
-    networks_, configs = pairs["network"].nunique(), pairs["configuration"].nunique()
-    return _PAGE.format(
-        version=zigzag.VERSION,
-        lpf=zigzag.LPF_LIMIT,
-        pairs=len(pairs),
-        networks=networks_,
-        configs=configs,
-        overall=_table(overall),
-        within=_table(within),
-        kinds=_table(kinds),
-        known=_table(known),
-    )
-
-
 _PAGE = """# The cost model beside ZigZag
 
 Written by `nasbench-imc build zigzag` (extra `[zigzag]`: zigzag-dse {version} and six), from the
@@ -312,30 +383,44 @@ counting and of what is left out, not of these constants; silicon is the test of
 
 {overall}
 
-"Whole network" is what the tables hold: with interconnect, attention products, element-wise layers, off-chip
-traffic and leakage, and latency along the critical path. "The same layers" sums the layers that ZigZag sees.
+"Whole network" is what the tables hold: with interconnect, attention products, element-wise layers,
+off-chip traffic and leakage, and latency along the critical path. "The same layers" sums the layers that
+ZigZag sees; the lines after it take over, one after another, assumptions of ZigZag: all gates of an adder
+switch in every cycle (ours: the stated activity of 0.5), an XOR takes 2.4 NANDs (ours: 1.5), and every
+multiplier of a digital macro toggles (ours: those of cells with weights). They are assumptions about data
+and circuits, not about mapping, and silicon decides between them; the defaults stay.
+
+Taus of whole networks, within one configuration or one network:
 
 {within}
 
-## Where they differ, by kind of layer
+The five digital and seven analog configurations lie within a factor of a few of each other in energy, and the
+activity alone moves all digital ones by almost two against the analog ones: hence the low tau over
+configurations.
+
+## Where they differ, layer by layer
 
 Ratios, ours over ZigZag's: median (10th to 90th percentile) over layers and configurations. "Aligned" takes
-an activity of 1 and ZigZag's XOR delay of 2.4 NANDs; "circuit" is the aligned energy without the buffer.
+an activity of 1 and ZigZag's XOR delay; "circuit" is the aligned energy without the buffer.
 
 {kinds}
 
-- **Energy of digital macros**: the adders of our trees toggle at the stated activity of 0.5, ZigZag's
-  always; aligned, the circuits agree where arrays are full. ZigZag lets every multiplier of a macro toggle,
-  used or not, which weighs most where few cells hold weights: depthwise layers, one filter a macro.
-- **Energy of analog macros**: ZigZag adds the bit columns of a weight in one tree of adders; ours makes an
-  addition and a register write a conversion, and one MAC(16,8) an output for scale, bias and activation.
-- **Buffer**: ZigZag keeps input pixels that neighbouring windows share in its input registers; ours reads
-  every window afresh (im2col), up to nine times a pixel for 3 x 3 kernels.
-- **Latency**: ZigZag's cycle of a digital macro has the slower XOR; its analog cycle adds the shift-and-add
-  and accumulation that ours overlaps with the next conversion. ZigZag unrolls whole loops onto rows, so
-  that a fan-in that is no product of loop sizes fitting the rows takes more than one pass; ours splits a
-  fan-in anywhere. Filling and draining the registers costs it some cycles a layer, most where pixels are
-  few.
+The layers that lie furthest apart, aligned, medians over the configurations of a kind:
+
+{furthest}
+
+- **Digital macros**: the activity halves the energy of our adder trees. ZigZag lets idle multipliers
+  toggle, which weighs most where few cells hold weights: depthwise layers, which are described to it as one
+  filter a macro.
+- **Analog macros**: ZigZag adds the bit columns of a weight in one tree of adders; ours makes an addition
+  and a register write a conversion, and one MAC(16,8) an output for scale, bias and activation.
+- **Buffer**: ZigZag fetches pixels that neighbouring windows share once where its registers can pass them
+  on; ours reads every window afresh (im2col), up to nine times a pixel for 3 x 3 kernels. Layers that stay
+  in registers altogether read no buffer there.
+- **Latency**: an analog cycle of ZigZag adds shift-and-add and accumulation, which ours overlaps with the
+  next conversion. ZigZag unrolls whole loops onto rows and columns, so that a fan-in which is no product of
+  loop sizes that fit takes more passes; ours splits a fan-in anywhere. Filling and draining registers takes
+  it some cycles a layer, most where there is one pixel (linear).
 
 ## Known networks rank configurations as `hybrid` does?
 
