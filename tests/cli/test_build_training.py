@@ -62,7 +62,7 @@ def test_several_recipes_become_one_queue(run: Run, monkeypatch: pytest.MonkeyPa
         "alone-4,alone-3",
         "--recipe",
         "alone-4",
-        "--first",
+        "--networks",
         "2",
         "--seed",
         1,

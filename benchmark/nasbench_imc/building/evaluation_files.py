@@ -33,8 +33,8 @@ _MEMBERS = (
     "search_full",
     "accuracy_digital",
     "learning_curve",
-    "training_seconds",
-    "evaluation_seconds",
+    "measured/training_seconds",
+    "measured/evaluation_seconds",
     "weights_sha256",
 )
 _ABOUT = {"code": str, "seed": int, "protocol": str, "pixels": str}
@@ -112,7 +112,7 @@ class Evaluation:
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read and check one file.
+    """Read and check one file, as :class:`~nasbench_imc.building.evaluate_jobs.EvaluateJob` writes it.
 
     Raises
     ------
@@ -150,8 +150,8 @@ def _evaluation(path: Path, sha256: str, arrays: dict[str, np.ndarray]) -> Evalu
     about = _about(arrays["about"])
     grid = _grid(arrays)
     digital = _accuracies(arrays, "accuracy_digital", (2,))
-    seconds = _numbers(arrays, "training_seconds", (grid.epochs,))
-    evaluation = _numbers(arrays, "evaluation_seconds", ())
+    seconds = _numbers(arrays, "measured/training_seconds", (grid.epochs,))
+    evaluation = _numbers(arrays, "measured/evaluation_seconds", ())
     if (seconds < 0).any() or evaluation < 0:
         raise ValueError("a number of seconds is negative")
     weights = _text(arrays["weights_sha256"])

@@ -144,6 +144,14 @@ def _computes(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+_NETWORKS = click.option(
+    "--networks",
+    default="audit",
+    show_default=True,
+    help="List of networks: study (24), audit (40), pilot (48) or all (1,728).",
+)
+
+
 @build.command()
 @click.option(
     "--recipe",
@@ -154,18 +162,19 @@ def _computes(command: Callable[..., None]) -> Callable[..., None]:
     help="Names of training recipes: separated by commas, or the option repeated.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--first", type=click.IntRange(1), help="Only so many networks of the audit list.")
+@_NETWORKS
 @_computes
-def train(recipes: Sequence[str], seed: int, first: int | None, computing: _Computing) -> None:
-    """Train the networks of the audit list; stopped, it goes on where it was."""
-    from nasbench_imc.building.audit import audit_list
+def train(recipes: Sequence[str], seed: int, networks: str, computing: _Computing) -> None:
+    """Train networks; stopped, it goes on where it was."""
+    from nasbench_imc.building import audit
     from nasbench_imc.building.train_jobs import RECIPES, TrainJob
 
     names = list(dict.fromkeys(name for listed in recipes for name in listed.split(",")))
     for name in names:
         if name not in RECIPES:
             raise unknown("recipe", name, RECIPES)
-    jobs = [TrainJob(code, seed, name, computing.folders) for name in names for code in audit_list()[:first]]
+    codes = audit.networks(networks)
+    jobs = [TrainJob(code, seed, name, computing.folders) for name in names for code in codes]
     missing = {job.supernet for job in jobs if job.supernet is not None and not job.supernet.is_file()}
     if missing:
         raise BenchmarkError(
@@ -186,6 +195,29 @@ def supernet(recipe: str, seed: int, computing: _Computing) -> None:
     if recipe not in SHARED_RECIPES:
         raise unknown("recipe", recipe, SHARED_RECIPES)
     computing.run([SharedTrainJob(seed, recipe, computing.folders)])
+
+
+@build.command()
+@click.option("--recipe", required=True, help="Name of the training recipe that made the networks.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_NETWORKS
+@_computes
+def evaluate(recipe: str, seed: int, networks: str, computing: _Computing) -> None:
+    """Evaluate trained networks on all hardware; stopped, it goes on where it was."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.evaluate_jobs import EvaluateJob
+    from nasbench_imc.building.train_jobs import RECIPES
+
+    if recipe not in RECIPES:
+        raise unknown("recipe", recipe, RECIPES)
+    jobs = [EvaluateJob(code, seed, recipe, computing.folders) for code in audit.networks(networks)]
+    missing = [job for job in jobs if not job.path.exists() and not job.trained.is_file()]
+    if missing:
+        raise BenchmarkError(
+            f"{len(missing)} of {len(jobs)} networks are not trained yet, {missing[0].code} among them; "
+            f"first run: nasbench-imc build train --recipe {recipe} --seed {seed} --networks {networks}"
+        )
+    computing.run(jobs)
 
 
 _LOG = click.option(
@@ -228,11 +260,11 @@ def gather(results: Path, log: Path) -> None:
 def study(log: Path, out: Path) -> None:
     """Compare the training recipes in the log with the reference: tables, figures and a page."""
     from nasbench_imc.building import study as comparing
-    from nasbench_imc.building.audit import STUDY_NETWORKS, audit_list
+    from nasbench_imc.building.audit import networks
     from nasbench_imc.building.study_page import write_page
     from nasbench_imc.building.training_log import read_log
 
-    done = comparing.study(read_log(log), audit_list()[:STUDY_NETWORKS])
+    done = comparing.study(read_log(log), networks("study"))
     for path in write_page(done, out):
         click.echo(path)
 
