@@ -230,7 +230,7 @@ class Chip:
         self, layer: Layer, codes: Codes, block: Block, step: float, adc_step: float, output: _Output
     ) -> Part:
         held = block_codes(layer, codes.codes, block, packed=True)
-        every = block.rows == layer.weight.shape[1] * kernel_area(layer)
+        every = not is_depthwise(layer) and block.rows == layer.weight.shape[1] * kernel_area(layer)
         part = Part(None if every else block.inputs, 1, held, output.gain)
         fold = torch.full_like(held, 1.0 / (step * adc_step)) * self._signal(layer, held)
         gain = output.gain[block.outputs] * adc_step
