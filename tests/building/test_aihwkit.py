@@ -246,6 +246,18 @@ def test_pcm_agrees(report, name, seconds):
     assert abs(fixed["gain_difference_percent"]) < 0.6, fixed
 
 
+@pytest.mark.parametrize("target", [0.0, 0.003, 0.03, 0.1, 0.3, 1.0])
+def test_pcm_drift_exponents_have_the_same_distribution(target):
+    """What compensation hides: how fast devices drift, by their target."""
+    targets = torch.full((50_000,), target)
+    ours = devices.program_pcm(targets, torch.Generator().manual_seed(SEED)).exponent[0]
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        theirs = noise_model("pcm", fixed=True).generate_drift_coefficients(targets * devices.PCM_G_MAX)
+    assert float(ours.mean()) == pytest.approx(float(theirs.mean()), rel=0.01)
+    assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.02)
+
+
 @pytest.mark.parametrize("seconds", TIMES["rram-analog"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_rram_agrees_but_for_the_mapping(report, name, seconds):
