@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_SUFFIX = ".tmp"
 
 
 @contextmanager
@@ -15,7 +18,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     An error, a full disk among them, leaves ``path`` as it was and removes the temporary file.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -27,3 +30,9 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what writers of ``path`` that were killed left behind; nobody may be writing it now."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"):
+        leftover.unlink(missing_ok=True)

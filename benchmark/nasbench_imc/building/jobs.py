@@ -6,19 +6,34 @@ A job writes its file whole or not at all, so a run that was killed goes on wher
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
+
+from nasbench_imc.errors import BenchmarkError
+from nasbench_imc.files import remove_leftovers
+
+#: How long a scheduler may take to answer, and to have a first worker [s].
+PATIENCE = 15
 
 #: Fixed before torch is imported, so that results do not depend on the processor's newest instructions
 #: or on how many cores are free. Fewer instructions cost 0 to 9 % of the speed here. Freed memory is kept
@@ -46,7 +61,11 @@ class Job(Protocol):
 
 
 def run_jobs(jobs: Sequence[Job], *, workers: int = 1, scheduler: str | None = None) -> list[tuple[Job, str]]:
-    """Run the jobs whose file is missing.
+    """Run the jobs whose file is missing; a job that fails is named on stderr at once.
+
+    A job whose worker died is tried again by Dask. A worker that dies takes the jobs beside it along, so one
+    that was there each time is tried once more alone before it counts as failed. SIGTERM stops the run as
+    Ctrl-C does.
 
     Parameters
     ----------
@@ -61,25 +80,108 @@ def run_jobs(jobs: Sequence[Job], *, workers: int = 1, scheduler: str | None = N
     -------
     list of (Job, str)
         The jobs that failed, each with its error; the others are done.
+
+    Raises
+    ------
+    BenchmarkError
+        Where the scheduler does not answer or is lost, or its workers are none or not set up.
     """
-    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
 
     waiting = [job for job in jobs if not job.path.exists()]
+    random.Random(0).shuffle(waiting)  # so that the first to finish tell how long the others take
     failed: list[tuple[Job, str]] = []
-    with _client(workers, scheduler) as client, _bar() as bar:
-        row = bar.add_task("jobs", total=len(jobs), completed=len(jobs) - len(waiting))
-        futures = {client.submit(_run, job, pure=False, retries=2): job for job in waiting}
-        for future in as_completed(list(futures)):
-            if future.status != "finished":
-                failed.append((futures[future], repr(future.exception())))
-            bar.advance(row)
-            future.release()
+    suspects: list[Job] = []
+    if not waiting:
+        return failed
+    with _stopped_by_sigterm(), _client(workers, scheduler) as client, _bar() as bar:
+        row = bar.add_task("jobs", total=len(jobs), completed=len(jobs) - len(waiting), end=None)
+        start, left = time.monotonic(), len(waiting)
+
+        def settle(job: Job, error: str) -> None:
+            nonlocal left
+            left -= 1
+            now = time.monotonic()
+            more = remaining(now - start, len(waiting) - left, left, sum(client.nthreads().values()))
+            bar.update(row, advance=1, end=now + more)
+            if error:
+                failed.append((job, error))
+                bar.console.print(
+                    f"failed: {job.path}: {error}", markup=False, highlight=False, soft_wrap=True
+                )
+
+        for job, error in _ended(client, waiting):
+            if isinstance(error, KilledWorker):
+                suspects.append(job)
+                bar.console.print(
+                    f"workers died at {job.path}; it is tried again at the end, alone",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            else:
+                settle(job, _text(error))
+        for suspect in suspects:
+            for job, error in _ended(client, [suspect]):
+                died = isinstance(error, KilledWorker)
+                settle(job, "its worker died each time (killed, or out of memory?)" if died else _text(error))
     return failed
 
 
+def remaining(elapsed: float, done: int, left: int, workers: int) -> float:
+    """Estimate the time until the last job ends, at the moment when one ended.
+
+    Jobs that run meanwhile count as half done.
+
+    Parameters
+    ----------
+    elapsed : float
+        Since the first job began [s].
+    done, left : int
+        Jobs that ended since, and jobs that did not.
+    workers : int
+        Jobs that run at a time.
+
+    Returns
+    -------
+    float
+        [s]
+    """
+    under_way = min(workers - 1, left) / 2
+    return elapsed * (left - under_way) / (done + under_way)
+
+
+def missing_environment() -> dict[str, str]:
+    """What of :data:`ENVIRONMENT` this process was not started with."""
+    return {name: value for name, value in ENVIRONMENT.items() if os.environ.get(name) != value}
+
+
+def _ended(client: Any, jobs: Sequence[Job]) -> Iterator[tuple[Job, BaseException | None]]:
+    """Run jobs; each as it ends, with its error."""
+    from distributed import as_completed
+
+    futures = dict(zip(client.map(_run, jobs, pure=False), jobs, strict=True))
+    for future in as_completed(list(futures)):
+        if future.status not in ("finished", "error"):
+            raise BenchmarkError("the Dask scheduler was lost; run the command again to go on")
+        yield futures.pop(future), future.exception()
+
+
 def _run(job: Job) -> None:
+    lacking = missing_environment()
+    if lacking:
+        raise BenchmarkError(f"this worker was started without {_assignments(lacking)}")
     if not job.path.exists():
+        remove_leftovers(job.path)
         job.run()
+
+
+def _text(error: BaseException | None) -> str:
+    return "" if error is None else f"{type(error).__name__}: {error}"
+
+
+def _assignments(variables: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in variables.items())
 
 
 @contextmanager
@@ -88,15 +190,18 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     if scheduler is not None:
-        with Client(scheduler) as client:
+        with _connected(scheduler) as client:
             yield client
         return
-    # Dask would have its workers give freed memory back at once (MALLOC_TRIM_THRESHOLD_): training took
-    # 2.2 times as long.
-    environment = {"distributed.nanny.pre-spawn-environ": ENVIRONMENT}
-    os.environ.update(ENVIRONMENT)  # inherited by the workers
+    settings = {
+        # Dask would have its workers give freed memory back at once (MALLOC_TRIM_THRESHOLD_): training took
+        # 2.2 times as long.
+        "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
+        "distributed.scheduler.worker-saturation": 1.0,  # no job waits at a worker that may die
+        "distributed.scheduler.allowed-failures": 1,
+    }
     with (
-        dask.config.set(environment),
+        dask.config.set(settings),
         LocalCluster(
             n_workers=workers, threads_per_worker=1, dashboard_address=":0", memory_limit=None
         ) as cluster,
@@ -105,11 +210,65 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         yield client
 
 
+@contextmanager
+def _connected(scheduler: str) -> Iterator[Any]:
+    """A client of a scheduler that answers and whose workers can run jobs."""
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=PATIENCE)
+    except Exception as error:  # what answers may be no Dask scheduler at all
+        raise BenchmarkError(f"no Dask scheduler answers at {scheduler!r} ({error})") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError as error:
+            raise BenchmarkError(f"the Dask scheduler at {scheduler} has no workers") from error
+        for address, lacking in client.run(missing_environment, on_error="return").items():
+            if isinstance(lacking, BaseException):
+                raise BenchmarkError(f"the worker {address} cannot run jobs: {_text(lacking)}") from lacking
+            if lacking:
+                raise BenchmarkError(
+                    f"the worker {address} was started without variables that results depend on; start it "
+                    f"with {_assignments(lacking)}"
+                )
+        yield client
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit in the block, so that workers are stopped; in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _RemainingColumn(ProgressColumn):
+    """Time until the expected end; rich's own forgets all that is older than half a minute."""
+
+    def render(self, task: Task) -> Text:
+        end = task.fields["end"]
+        if end is None:
+            return Text("-:--:--", style="progress.remaining")
+        left = 0 if task.finished else max(0, round(end - time.monotonic()))
+        return Text(str(timedelta(seconds=left)), style="progress.remaining")
+
+
 def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        _RemainingColumn(),
+        console=Console(stderr=True),
     )

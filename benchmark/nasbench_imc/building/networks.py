@@ -38,6 +38,18 @@ class ConvNorm(nn.Sequential):
             nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=False), nn.BatchNorm2d(c_out)
         )
 
+    @property
+    def convolution(self) -> nn.Conv2d:
+        found = self[0]
+        assert isinstance(found, nn.Conv2d)
+        return found
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        found = self[1]
+        assert isinstance(found, nn.BatchNorm2d)
+        return found
+
 
 class ConvolutionBlock(nn.Module):
     """A residual pair of 3 x 3 convolutions."""

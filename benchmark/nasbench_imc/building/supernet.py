@@ -8,9 +8,10 @@ a group of networks in which each operator of each stage comes once (Chu et al.,
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -21,18 +22,23 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from nasbench_imc.building.checkpoint import Checkpoint
 from nasbench_imc.building.cifar10 import Cifar10, Images
 from nasbench_imc.building.networks import HybridNetwork
-from nasbench_imc.building.training import Recipe, adamw, augmented, clip, noisy, pad
+from nasbench_imc.building.training import Optimisation, adamw, augmented, clip, noisy, pad
 from nasbench_imc.spaces.hybrid import DEPTHS, OPERATORS, WIDTHS, Hybrid, stages
 
 Sampling = Literal["uniform", "fair"]
 
+#: Epochs between two states that are kept; each takes 7 MB and a fifth of a second.
+CHECKPOINT_EVERY = 5
+
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
+_MOMENT = re.compile(r"optimiser/(\d+)/(.+)")
 
 
 @dataclass(frozen=True, slots=True)
-class SharedRecipe(Recipe):
+class SharedRecipe(Optimisation):
     """How a super-network is trained.
 
     Attributes
@@ -197,7 +203,12 @@ class SharedTrained:
 
 
 def train_shared(
-    data: Cifar10, recipe: SharedRecipe, seed: int, *, on_epoch: Callable[[int, float], None] | None = None
+    data: Cifar10,
+    recipe: SharedRecipe,
+    seed: int,
+    *,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
 ) -> SharedTrained:
     """Train a super-network.
 
@@ -206,36 +217,120 @@ def train_shared(
     data : Cifar10
     recipe : SharedRecipe
     seed : int
+    checkpoint : Checkpoint, optional
+        Where training goes on from, and where its state is kept every :data:`CHECKPOINT_EVERY` epochs.
     on_epoch : callable, optional
         Told the epoch's number (from 1) and its mean loss.
+
+    Raises
+    ------
+    BenchmarkError
+        Where the checkpoint is damaged or another job's.
     """
-    weights = fresh(seed)
-    crossbar = [w for name, w in weights.items() if name.endswith(".weight") and w.dim() > 1]
-    rng = torch.Generator().manual_seed(seed + 1)
-    networks = sampled(recipe.sampling, np.random.default_rng([seed, 1]))
-    steps = len(data.train) // recipe.batch
-    optimiser, schedule = adamw(crossbar, list(weights.values()), recipe, steps)
-    padded, labels = pad(data.train), torch.from_numpy(data.train.labels)
-    losses, seconds = [], []
-    for epoch in range(recipe.epochs):
-        start = time.process_time()
-        order = torch.randperm(len(labels), generator=rng)
-        total = 0.0
-        for step in range(steps):
-            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
-            images = augmented(padded, chosen, rng)
-            optimiser.zero_grad(set_to_none=True)
-            group = next(networks)
-            for code in group:
-                total += _accumulate(weights, code, images, labels[chosen], recipe, rng) / len(group)
-            optimiser.step()  # skips what no sampled network has
-            clip([w for w in crossbar if w.grad is not None], recipe.clip_sigma)
-            schedule.step()
-        seconds.append(time.process_time() - start)
-        losses.append(total / steps)
+    training = SharedTraining(data, recipe, seed)
+    state = checkpoint.load() if checkpoint is not None else None
+    if state is not None:
+        training.restore(state)
+    while (done := len(training.losses)) < recipe.epochs:
+        loss = training.epoch()
+        if checkpoint is not None and (done + 1) % CHECKPOINT_EVERY == 0:
+            checkpoint.save(training.state())
         if on_epoch is not None:
-            on_epoch(epoch + 1, losses[-1])
-    return SharedTrained({n: w.detach() for n, w in weights.items()}, tuple(losses), tuple(seconds))
+            on_epoch(done + 1, loss)
+    weights = {name: weight.detach() for name, weight in training.weights.items()}
+    return SharedTrained(weights, tuple(training.losses), tuple(training.seconds))
+
+
+class SharedTraining:
+    """The training of a super-network, an epoch at a time.
+
+    All that later epochs depend on can be taken out between two epochs and put back, to the same bytes.
+
+    Attributes
+    ----------
+    weights : dict of str to Tensor
+        By shared name.
+    losses, seconds : list of float
+        As in :class:`SharedTrained`, of the epochs so far.
+    """
+
+    def __init__(self, data: Cifar10, recipe: SharedRecipe, seed: int) -> None:
+        self.weights = fresh(seed)
+        self.losses: list[float] = []
+        self.seconds: list[float] = []
+        self._recipe = recipe
+        self._padded, self._labels = pad(data.train), torch.from_numpy(data.train.labels)
+        self._steps = len(data.train) // recipe.batch
+        self._crossbar = [w for name, w in self.weights.items() if name.endswith(".weight") and w.dim() > 1]
+        self._optimiser, self._schedule = adamw(
+            self._crossbar, list(self.weights.values()), recipe, self._steps
+        )
+        self._rng = torch.Generator().manual_seed(seed + 1)
+        self._sampling = np.random.default_rng([seed, 1])
+        self._networks = sampled(recipe.sampling, self._sampling)  # draws whole steps, keeps nothing
+
+    def epoch(self) -> float:
+        """Train one epoch; its mean loss."""
+        recipe, start = self._recipe, time.process_time()
+        order = torch.randperm(len(self._labels), generator=self._rng)
+        total = 0.0
+        for step in range(self._steps):
+            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+            images, labels = augmented(self._padded, chosen, self._rng), self._labels[chosen]
+            self._optimiser.zero_grad(set_to_none=True)
+            group = next(self._networks)
+            for code in group:
+                total += _accumulate(self.weights, code, images, labels, recipe, self._rng) / len(group)
+            self._optimiser.step()  # skips what no sampled network has
+            clip([w for w in self._crossbar if w.grad is not None], recipe.clip_sigma)
+            self._schedule.step()
+        self.seconds.append(time.process_time() - start)
+        self.losses.append(total / self._steps)
+        return self.losses[-1]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays from which :meth:`restore` goes on; what is no array stands in ``rest`` as JSON."""
+        optimiser = self._optimiser.state_dict()
+        rest = {
+            "groups": optimiser["param_groups"],
+            "schedule": self._schedule.state_dict(),
+            "sampling": self._sampling.bit_generator.state,
+            "losses": self.losses,
+            "seconds": self.seconds,
+        }
+        return {
+            **{f"weight/{name}": weight.detach().numpy() for name, weight in self.weights.items()},
+            **{
+                f"optimiser/{index}/{name}": value.numpy()
+                for index, moments in optimiser["state"].items()
+                for name, value in moments.items()
+            },
+            "rng": self._rng.get_state().numpy(),
+            "rest": np.array(json.dumps(rest)),
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a state of a training with the same data, recipe and seed."""
+        rest = json.loads(str(state["rest"]))
+        # Copied into tensors laid out as torch lays them out: other strides round otherwise.
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(torch.from_numpy(state[f"weight/{name}"]))
+        parameters = [p for group in self._optimiser.param_groups for p in group["params"]]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for member, array in state.items():
+            match = _MOMENT.fullmatch(member)
+            if match:
+                index, value = int(match[1]), torch.from_numpy(array)
+                like = parameters[index] if value.dim() else value
+                moments.setdefault(index, {})[match[2]] = torch.empty_like(like, requires_grad=False).copy_(
+                    value
+                )
+        self._optimiser.load_state_dict({"state": moments, "param_groups": rest["groups"]})
+        self._schedule.load_state_dict(rest["schedule"])
+        self._rng.set_state(torch.from_numpy(state["rng"]))
+        self._sampling.bit_generator.state = rest["sampling"]
+        self.losses, self.seconds = rest["losses"], rest["seconds"]
 
 
 def _accumulate(

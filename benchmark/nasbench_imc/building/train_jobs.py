@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nasbench_imc.building.cifar10 import Cifar10, load
-from nasbench_imc.building.supernet import SharedRecipe, train_shared
-from nasbench_imc.building.training import Recipe, train
+from nasbench_imc.building import archive
+from nasbench_imc.building.checkpoint import Checkpoint
+from nasbench_imc.building.cifar10 import Cifar10, Images, load
+from nasbench_imc.building.codes import encode
+from nasbench_imc.building.supernet import SharedRecipe, inherit, train_shared
+from nasbench_imc.building.training import Recipe, accuracy, train
 from nasbench_imc.errors import BenchmarkError
-from nasbench_imc.files import replacing
-
-#: Recipes by name. ``reference``: what a network reaches when it is trained alone and long.
-RECIPES = {"reference": Recipe(epochs=30)}
 
 #: Recipes of super-networks by name.
 SHARED_RECIPES = {
@@ -30,11 +32,62 @@ SHARED_RECIPES = {
     "fair-33": SharedRecipe(epochs=33, sampling="fair"),  # three networks a step: as many passes
 }
 
+#: Batches of 256 images over which an inherited network's statistics are estimated.
+STATISTICS_BATCHES = 20
 
-def audit_list() -> tuple[str, ...]:
-    """The 40 networks that are trained by the reference recipe; the first 24 are the protocol study's."""
-    text = resources.files("nasbench_imc.building").joinpath("audit_list.txt").read_text(encoding="ascii")
-    return tuple(line for line in text.split() if not line.startswith("#"))
+
+def _recipes() -> dict[str, Recipe]:
+    made = {
+        "reference": Recipe(epochs=30, keep_weights=True),
+        "reference-clean": Recipe(epochs=30, weight_noise=0.0, clip_sigma=None, keep_weights=True),
+        "alone-3": Recipe(epochs=3),
+        "alone-4": Recipe(epochs=4),
+        "alone-4-ema": Recipe(epochs=4, averaging=0.98),
+        "alone-4-clean": Recipe(epochs=4, weight_noise=0.0, clip_sigma=None),
+    }
+    for parent in SHARED_RECIPES:
+        for epochs in range(4):
+            inherited = Recipe(epochs=epochs, learning_rate=4e-3, parent=parent)
+            name = f"{parent}+{epochs}"
+            made[name] = inherited
+            made[f"{name}-from-0"] = replace(inherited, parent_seed=0)
+            if epochs:
+                made[f"{name}-ema"] = replace(inherited, averaging=0.98)
+                made[f"{name}-clean"] = replace(inherited, weight_noise=0.0, clip_sigma=None)
+                for rate in (1, 2, 4, 8):
+                    made[f"{name}-lr{rate}"] = replace(inherited, learning_rate=1e-3 * rate)
+    return made
+
+
+#: Recipes of networks by name. ``reference``: what a network reaches when it is trained alone and long.
+#: ``alone-E``: the same for E epochs. ``PARENT+E``: weights inherited from a super-network of recipe PARENT
+#: and of the network's seed, then E epochs. ``-from-0``: from the super-network of seed 0 whatever the seed.
+#: ``-ema``: a moving average of the weights. ``-clean``: no weight noise and no clipping. ``-lrN``: a peak
+#: learning rate of N thousandths.
+RECIPES = MappingProxyType(_recipes())
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where training reads and writes.
+
+    Attributes
+    ----------
+    out : pathlib.Path
+        Folder of results.
+    images : pathlib.Path or None
+        CIFAR-10 as an image folder; the official archive is fetched where it is None.
+    cache : pathlib.Path
+        Where decoded images are kept.
+    """
+
+    out: Path
+    images: Path | None
+    cache: Path
+
+    def supernet(self, recipe: str, seed: int) -> Path:
+        """File of a super-network."""
+        return self.out / "supernet" / recipe / f"seed-{seed}.npz"
 
 
 @dataclass(frozen=True)
@@ -47,43 +100,59 @@ class TrainJob:
     seed : int
     recipe : str
         Name in :data:`RECIPES`.
-    out : pathlib.Path
-        Folder of results.
-    images : pathlib.Path or None
-        CIFAR-10 as an image folder; the official archive is fetched where it is None.
-    cache : pathlib.Path
-        Where decoded images are kept.
+    folders : Folders
     """
 
     code: str
     seed: int
     recipe: str
-    out: Path
-    images: Path | None
-    cache: Path
+    folders: Folders
 
     @property
     def path(self) -> Path:
-        return self.out / self.recipe / f"seed-{self.seed}" / f"{self.code}.npz"
+        return self.folders.out / self.recipe / f"seed-{self.seed}" / f"{self.code}.npz"
+
+    @property
+    def supernet(self) -> Path | None:
+        """File of the super-network that must be there; None where the network starts afresh."""
+        recipe = RECIPES[self.recipe]
+        if recipe.parent is None:
+            return None
+        seed = self.seed if recipe.parent_seed is None else recipe.parent_seed
+        return self.folders.supernet(recipe.parent, seed)
 
     def run(self) -> None:
         """Train, and write the result.
 
-        The file holds ``validation_accuracy`` [%], ``training_loss`` and ``seconds`` [core-s] by epoch,
-        ``test_accuracy`` [%], the network's state as ``state/NAME``, and ``about``: code, seed, recipe,
-        pixels, torch version and processor, as JSON.
+        The file holds ``validation_accuracy`` [%] and ``training_loss`` by epoch, ``test_accuracy`` [%] and
+        ``about``: code, seed, recipe, pixels and torch version, as JSON. Where weights were inherited, also
+        ``inherited_accuracy`` on the validation images before any training [%]. Where the recipe keeps
+        weights, also what :func:`codes.encode` makes of the network. All this has the same bytes in another
+        run on one type of processor. What was measured has not: ``measured/seconds`` by epoch,
+        ``measured/inheritance_seconds`` [core-s] and ``measured/processor``.
         """
-        data = prepare(self.images, self.cache)
-        done = train(self.code, data, RECIPES[self.recipe], self.seed)
+        data = prepare(self.folders.images, self.folders.cache)
+        recipe = RECIPES[self.recipe]
+        start, arrays, measured = None, {}, {}
+        if self.supernet is not None:
+            began = time.process_time()
+            start = inherit(load_weights(self.supernet), self.code, data.train, STATISTICS_BATCHES, self.seed)
+            measured["inheritance_seconds"] = np.array(time.process_time() - began)
+            arrays["inherited_accuracy"] = np.array(accuracy(start, data.validation))
+        done = train(self.code, data, recipe, self.seed, start=start)
+        arrays |= {
+            "validation_accuracy": np.array(done.validation_accuracy),
+            "training_loss": np.array(done.training_loss),
+            "test_accuracy": np.array(done.test_accuracy),
+        }
+        if recipe.keep_weights:
+            arrays |= encode(done.network)
         _save(
             self.path,
-            about={"code": self.code, "seed": self.seed, "recipe": asdict(RECIPES[self.recipe])},
-            data=data,
-            weights=done.network.state_dict(),
-            validation_accuracy=np.array(done.validation_accuracy),
-            training_loss=np.array(done.training_loss),
-            seconds=np.array(done.seconds),
-            test_accuracy=np.array(done.test_accuracy),
+            {"code": self.code, "seed": self.seed, "recipe": asdict(recipe)},
+            data,
+            arrays,
+            {**measured, "seconds": np.array(done.seconds)},
         )
 
 
@@ -93,39 +162,96 @@ class SharedTrainJob:
 
     seed: int
     recipe: str
-    out: Path
-    images: Path | None
-    cache: Path
+    folders: Folders
 
     @property
     def path(self) -> Path:
-        return self.out / "supernet" / self.recipe / f"seed-{self.seed}.npz"
+        return self.folders.supernet(self.recipe, self.seed)
 
     def run(self) -> None:
-        """Train, and write ``training_loss`` and ``seconds`` by epoch, ``state/NAME`` and ``about``."""
-        data = prepare(self.images, self.cache)
+        """Train, and write ``training_loss`` by epoch, ``state/NAME``, ``about`` and what was measured.
+
+        The state of unfinished training is kept beside the result, in ``seed-N.checkpoint``.
+        """
+        data = prepare(self.folders.images, self.folders.cache)
         recipe = SHARED_RECIPES[self.recipe]
-        done = train_shared(data, recipe, self.seed)
+        about = {"seed": self.seed, "recipe": asdict(recipe)}
+        checkpoint = Checkpoint(
+            self.path.with_suffix(".checkpoint"),
+            {
+                **about,
+                "images": _digest(data.train),
+                "code": _code(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "processor": processor(),
+            },
+        )
+        done = train_shared(data, recipe, self.seed, checkpoint=checkpoint)
         _save(
             self.path,
-            about={"seed": self.seed, "recipe": asdict(recipe)},
-            data=data,
-            weights=done.weights,
-            training_loss=np.array(done.training_loss),
-            seconds=np.array(done.seconds),
+            about,
+            data,
+            {
+                "training_loss": np.array(done.training_loss),
+                **{f"state/{name}": value.numpy() for name, value in done.weights.items()},
+            },
+            {"seconds": np.array(done.seconds)},
         )
+        checkpoint.remove()
+
+
+def _digest(images: Images) -> str:
+    return hashlib.sha256(images.pixels.tobytes() + images.labels.tobytes()).hexdigest()
+
+
+def _code() -> str:
+    """SHA-256 of the source that decides how a super-network is trained."""
+    total = hashlib.sha256()
+    for module in (
+        "building/networks.py",
+        "building/supernet.py",
+        "building/training.py",
+        "spaces/hybrid.py",
+    ):
+        total.update(resources.files("nasbench_imc").joinpath(module).read_bytes())
+    return total.hexdigest()
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The weights in a result file, by name.
+
+    Raises
+    ------
+    BenchmarkError
+        Where the file is missing or holds none.
+    """
+    if not path.is_file():
+        raise BenchmarkError(f"no super-network {path}; train it first: nasbench-imc build supernet")
+    with np.load(path, allow_pickle=False) as held:
+        weights = {
+            name.removeprefix("state/"): torch.from_numpy(held[name])
+            for name in held.files
+            if name.startswith("state/")
+        }
+    if not weights:
+        raise BenchmarkError(f"{path} holds no weights")
+    return weights
 
 
 def _save(
-    path: Path, about: dict[str, Any], data: Cifar10, weights: Mapping[str, Tensor], **arrays: np.ndarray
+    path: Path,
+    about: dict[str, Any],
+    data: Cifar10,
+    arrays: Mapping[str, np.ndarray],
+    measured: Mapping[str, np.ndarray],
 ) -> None:
-    about |= {"pixels": data.source, "torch": torch.__version__, "processor": _processor()}
-    state = {f"state/{name}": value.numpy() for name, value in weights.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, allow_pickle=False, about=np.array(json.dumps(about, sort_keys=True)), **arrays, **state
-        )
+    about = {**about, "pixels": data.source, "torch": torch.__version__}
+    archive.write(
+        path,
+        {"about": np.array(json.dumps(about, sort_keys=True)), **arrays},
+        measured={**measured, "processor": np.array(processor())},
+    )
 
 
 @cache
@@ -149,7 +275,7 @@ def prepare(images: Path | None, cache: Path) -> Cifar10:
     return load(images, cache)
 
 
-def _processor() -> str:
+def processor() -> str:
     """Name of the processor, as the kernel gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

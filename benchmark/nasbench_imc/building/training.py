@@ -10,19 +10,21 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nasbench_imc.building.cifar10 import MEAN, STD, Cifar10, Images
 from nasbench_imc.building.networks import HybridNetwork
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a network is trained.
+class Optimisation:
+    """How weights are changed, those of a network or of a super-network.
 
     Attributes
     ----------
@@ -39,8 +41,8 @@ class Recipe:
     label_smoothing : float
     weight_noise : float
         Standard deviation of the noise added to crossbar weights in each step, in units of the largest
-        weight of the output channel.
-    clip_sigma : float
+        weight of the output channel; 0: none.
+    clip_sigma : float or None
         After each step, crossbar weights are clipped at this many standard deviations of their layer.
     """
 
@@ -51,7 +53,31 @@ class Recipe:
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     weight_noise: float = 0.05
-    clip_sigma: float = 2.5
+    clip_sigma: float | None = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe(Optimisation):
+    """How a network is trained, and from what.
+
+    Attributes
+    ----------
+    averaging : float
+        Decay a step of the moving average of weights and of batch normalisation's statistics that is
+        taken as the network; 0: the last weights are.
+    parent : str or None
+        Recipe of the super-network whose weights are inherited; None: fresh weights.
+    parent_seed : int or None
+        Seed of that super-network; None: the network's own.
+    keep_weights : bool
+        Whether a result file holds the weights. It is part of the recipe so that a file's name tells what
+        is in it.
+    """
+
+    averaging: float = 0.0
+    parent: str | None = None
+    parent_seed: int | None = None
+    keep_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,9 +123,10 @@ def train(
     recipe: Recipe,
     seed: int,
     *,
+    start: HybridNetwork | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> Trained:
-    """Train a network from scratch.
+    """Train a network.
 
     Parameters
     ----------
@@ -107,21 +134,25 @@ def train(
     data : Cifar10
     recipe : Recipe
     seed : int
+    start : HybridNetwork, optional
+        The network of that code to go on from; it is changed. Default: a fresh one.
     on_epoch : callable, optional
         Told the epoch's number (from 1) and the validation accuracy [%] after it.
     """
     initial, rng = generators(code, seed)
-    network = HybridNetwork(code, initial)
+    network = HybridNetwork(code, initial) if start is None else start
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     weights = crossbar_weights(network)
     steps = len(data.train) // recipe.batch
     optimiser, schedule = adamw(weights, list(network.parameters()), recipe, steps)
+    average = _average(network, recipe.averaging) if recipe.averaging else None
+    result = network if average is None else cast(HybridNetwork, average.module)
     padded = pad(data.train)
     labels = torch.from_numpy(data.train.labels)
     losses, accuracies, seconds = [], [], []
     for epoch in range(recipe.epochs):
         network.train()
-        start = time.process_time()
+        began = time.process_time()
         order = torch.randperm(len(labels), generator=rng)
         total = 0.0
         for step in range(steps):
@@ -129,16 +160,23 @@ def train(
             images = augmented(padded, chosen, rng)
             total += _step(network, weights, optimiser, images, labels[chosen], recipe, rng)
             schedule.step()
-        seconds.append(time.process_time() - start)
+            if average is not None:
+                average.update_parameters(network)
+        seconds.append(time.process_time() - began)
         losses.append(total / steps)
-        accuracies.append(accuracy(network, data.validation))
+        accuracies.append(accuracy(result, data.validation))
         if on_epoch is not None:
             on_epoch(epoch + 1, accuracies[-1])
-    return Trained(network, tuple(accuracies), tuple(losses), accuracy(network, data.test), tuple(seconds))
+    return Trained(result, tuple(accuracies), tuple(losses), accuracy(result, data.test), tuple(seconds))
+
+
+def _average(network: HybridNetwork, decay: float) -> AveragedModel:
+    """A moving average of a network's parameters and statistics, of which all step together."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def adamw(
-    crossbar: Sequence[Tensor], parameters: Sequence[Tensor], recipe: Recipe, steps: int
+    crossbar: Sequence[Tensor], parameters: Sequence[Tensor], recipe: Optimisation, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW (Loshchilov and Hutter, ICLR 2019) and its one-cycle schedule, to be advanced each step.
 
@@ -148,7 +186,7 @@ def adamw(
         Those of the parameters whose weights decay.
     parameters : sequence of Tensor
         All of them.
-    recipe : Recipe
+    recipe : Optimisation
     steps : int
         Steps an epoch.
     """
@@ -162,8 +200,9 @@ def adamw(
         lr=recipe.learning_rate,
         foreach=True,
     )
+    length = max(recipe.epochs * steps, 1)  # a recipe without epochs takes no step
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: one_cycle(step / (recipe.epochs * steps), recipe.warmup)
+        optimiser, lambda step: one_cycle(step / length, recipe.warmup)
     )
     return optimiser, schedule
 
@@ -180,8 +219,9 @@ def _step(
     """One step: the gradient is taken at noisy weights and applied to the clean ones."""
     with torch.no_grad():
         clean = [w.clone() for w in weights]
-        for w in weights:
-            w.copy_(noisy(w, recipe.weight_noise, rng))
+        if recipe.weight_noise:
+            for w in weights:
+                w.copy_(noisy(w, recipe.weight_noise, rng))
     loss = functional.cross_entropy(network(images), labels, label_smoothing=recipe.label_smoothing)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
@@ -194,14 +234,18 @@ def _step(
 
 def noisy(weight: Tensor, scale: float, rng: torch.Generator) -> Tensor:
     """A weight plus normal noise of ``scale`` times the largest weight of its output channel."""
+    if scale == 0:
+        return weight
     largest = weight.detach().abs().amax(dim=tuple(range(1, weight.dim())), keepdim=True)
     noise = torch.empty_like(weight, requires_grad=False).normal_(generator=rng)
     return torch.addcmul(weight, noise, largest, value=scale)
 
 
 @torch.no_grad()
-def clip(weights: list[Tensor], sigma: float) -> None:
-    """Clip each weight tensor, in place, at ``sigma`` of its standard deviations."""
+def clip(weights: list[Tensor], sigma: float | None) -> None:
+    """Clip each weight tensor, in place, at ``sigma`` of its standard deviations; None: leave all."""
+    if sigma is None:
+        return
     for weight in weights:
         bound = sigma * weight.std()
         weight.copy_(torch.minimum(torch.maximum(weight, -bound), bound))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +15,7 @@ from nasbench_imc.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
     from nasbench_imc.building.jobs import Job
+    from nasbench_imc.building.train_jobs import Folders
 
 _PACKAGE = Path(nasbench_imc.__file__).parent
 
@@ -72,8 +75,28 @@ def tasks() -> None:
         freezing.freeze_all(load(name), _PACKAGE / "suites" / "data", log=click.echo)
 
 
-def _where(command: Callable[..., None]) -> Callable[..., None]:
-    """Options of all commands that compute: where the images are, where results go, and on what to run."""
+@dataclass(frozen=True)
+class _Computing:
+    """The options of commands that compute: where files are, and on what to run."""
+
+    folders: Folders
+    workers: int
+    scheduler: str | None
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        from nasbench_imc.building.jobs import run_jobs
+
+        failed = run_jobs(jobs, workers=min(self.workers, len(jobs)), scheduler=self.scheduler)
+        for job, error in failed:
+            click.echo(f"{job.path}: {error}", err=True)
+        if failed:
+            raise BenchmarkError(
+                f"{len(failed)} of {len(jobs)} jobs failed; run the command again to retry them"
+            )
+
+
+def _computes(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of :class:`_Computing` to a command, which takes them as one ``computing``."""
     folder = click.Path(file_okay=False, path_type=Path)
     options = (
         click.option(
@@ -106,71 +129,112 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
             "--scheduler", metavar="ADDRESS", help="Dask scheduler to use in place of a local cluster."
         ),
     )
+
+    @wraps(command)
+    def wrapped(
+        images: Path | None, cache: Path, out: Path, workers: int, scheduler: str | None, **others: Any
+    ) -> None:
+        from nasbench_imc.building.train_jobs import Folders
+
+        folders = Folders(out.resolve(), images and images.resolve(), cache.resolve())
+        command(computing=_Computing(folders, workers, scheduler), **others)
+
     for option in reversed(options):
-        command = option(command)
-    return command
+        wrapped = option(wrapped)
+    return wrapped
 
 
 @build.command()
-@click.option("--recipe", default="reference", show_default=True, help="Name of a training recipe.")
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    default=["reference"],
+    show_default=True,
+    help="Names of training recipes: separated by commas, or the option repeated.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--first", type=click.IntRange(1), help="Only so many networks of the audit list.")
-@_where
-def train(
-    recipe: str,
-    seed: int,
-    first: int | None,
-    images: Path | None,
-    cache: Path,
-    out: Path,
-    workers: int,
-    scheduler: str | None,
-) -> None:
+@_computes
+def train(recipes: Sequence[str], seed: int, first: int | None, computing: _Computing) -> None:
     """Train the networks of the audit list; stopped, it goes on where it was."""
-    from nasbench_imc.building.train_jobs import RECIPES, TrainJob, audit_list
+    from nasbench_imc.building.audit import audit_list
+    from nasbench_imc.building.train_jobs import RECIPES, TrainJob
 
-    if recipe not in RECIPES:
-        raise unknown("recipe", recipe, RECIPES)
-    _run(
-        [
-            TrainJob(code, seed, recipe, out.resolve(), images and images.resolve(), cache.resolve())
-            for code in audit_list()[:first]
-        ],
-        workers,
-        scheduler,
-    )
+    names = list(dict.fromkeys(name for listed in recipes for name in listed.split(",")))
+    for name in names:
+        if name not in RECIPES:
+            raise unknown("recipe", name, RECIPES)
+    jobs = [TrainJob(code, seed, name, computing.folders) for name in names for code in audit_list()[:first]]
+    missing = {job.supernet for job in jobs if job.supernet is not None and not job.supernet.is_file()}
+    if missing:
+        raise BenchmarkError(
+            f"these super-networks are missing: {', '.join(sorted(map(str, missing)))}; "
+            "train them first: nasbench-imc build supernet --recipe NAME --seed S"
+        )
+    computing.run(jobs)
 
 
 @build.command()
 @click.option("--recipe", default="uniform-100", show_default=True, help="Name of a super-network's recipe.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@_where
-def supernet(
-    recipe: str,
-    seed: int,
-    images: Path | None,
-    cache: Path,
-    out: Path,
-    workers: int,
-    scheduler: str | None,
-) -> None:
+@_computes
+def supernet(recipe: str, seed: int, computing: _Computing) -> None:
     """Train a super-network."""
     from nasbench_imc.building.train_jobs import SHARED_RECIPES, SharedTrainJob
 
     if recipe not in SHARED_RECIPES:
         raise unknown("recipe", recipe, SHARED_RECIPES)
-    job = SharedTrainJob(seed, recipe, out.resolve(), images and images.resolve(), cache.resolve())
-    _run([job], workers, scheduler)
+    computing.run([SharedTrainJob(seed, recipe, computing.folders)])
 
 
-def _run(jobs: Sequence[Job], workers: int, scheduler: str | None) -> None:
-    from nasbench_imc.building.jobs import run_jobs
+_LOG = click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="datasets/raw/training/runs.jsonl.gz",
+    show_default=True,
+    help="File of all training runs, without weights.",
+)
 
-    failed = run_jobs(jobs, workers=min(workers, len(jobs)), scheduler=scheduler)
-    for job, error in failed:
-        click.echo(f"{job.path}: {error}", err=True)
-    if failed:
-        raise BenchmarkError(f"{len(failed)} of {len(jobs)} jobs failed; run the command again to retry them")
+
+@build.command()
+@click.option(
+    "--results",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default="datasets/raw/training",
+    show_default=True,
+    help="Folder of results of `train` and `supernet`.",
+)
+@_LOG
+def gather(results: Path, log: Path) -> None:
+    """Add finished training runs to the log, without their weights."""
+    from nasbench_imc.building.training_log import merged, read_folder, read_log, write_log
+
+    there = read_log(log) if log.exists() else []
+    runs = merged(there, read_folder(results))
+    write_log(log, runs)
+    click.echo(f"{log}: {len(runs)} runs, {len(runs) - len(there)} of them new")
+
+
+@build.command()
+@_LOG
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/protocol",
+    show_default=True,
+    help="Folder of the page.",
+)
+def study(log: Path, out: Path) -> None:
+    """Compare the training recipes in the log with the reference: tables, figures and a page."""
+    from nasbench_imc.building import study as comparing
+    from nasbench_imc.building.audit import STUDY_NETWORKS, audit_list
+    from nasbench_imc.building.study_page import write_page
+    from nasbench_imc.building.training_log import read_log
+
+    done = comparing.study(read_log(log), audit_list()[:STUDY_NETWORKS])
+    for path in write_page(done, out):
+        click.echo(path)
 
 
 def _repository() -> Path:

@@ -110,6 +110,7 @@ def _layer_inputs(
     inputs: dict[str, Tensor] = {}
     steps: dict[str, float] = {}
     signed: dict[str, bool] = {}
+    hooks = []
     for name in rounders:
         module = rounded.get_submodule(name)
 
@@ -117,7 +118,7 @@ def _layer_inputs(
             assert isinstance(module, Rounder)
             made[id(output)] = (output, module)
 
-        module.register_forward_hook(store)
+        hooks.append(module.register_forward_hook(store))
     for name, layer in crossbar_layers(rounded).items():
 
         def read(_: nn.Module, operands: tuple[Tensor, ...], name: str = name) -> None:
@@ -129,6 +130,8 @@ def _layer_inputs(
 
         layer.register_forward_pre_hook(read)
     rounded(images)
+    for hook in hooks:  # rounders live on, in every chip
+        hook.remove()
     return Calibration(rounders, attentions, inputs, steps, signed)
 
 

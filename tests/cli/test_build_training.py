@@ -1,0 +1,101 @@
+"""The commands that train and compare, up to where computing begins."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from nasbench_imc import cli
+from nasbench_imc.building.audit import audit_list
+
+
+class Result(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """A command under ``build`` as a user calls it, but in this process and in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["nasbench-imc", "build", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        capture = capsys.readouterr()
+        return Result(int(ended.value.code or 0), capture.out, capture.err)
+
+    return call
+
+
+def leave(folder: Path, recipe: str, seed: int, accuracies: np.ndarray) -> None:
+    """Result files of the first networks of the list."""
+    path = folder / recipe / f"seed-{seed}"
+    path.mkdir(parents=True)
+    for code, accuracy in zip(audit_list(), accuracies, strict=False):
+        about = {"code": code, "seed": seed, "recipe": {"parent": None}, "pixels": "generated"}
+        np.savez(
+            path / f"{code}.npz",
+            about=np.array(json.dumps(about)),
+            seconds=np.ones(3),
+            test_accuracy=np.array(accuracy),
+        )
+
+
+def test_several_recipes_become_one_queue(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    jobs = []
+    monkeypatch.setattr(
+        "nasbench_imc.building.jobs.run_jobs", lambda queued, **options: jobs.extend(queued) or []
+    )
+    options = (
+        "--recipe",
+        "alone-4,alone-3",
+        "--recipe",
+        "alone-4",
+        "--first",
+        "2",
+        "--seed",
+        1,
+        "--out",
+        "o",
+    )
+    assert run("train", *options).status == 0
+    assert [(job.recipe, job.code) for job in jobs] == [
+        (recipe, code) for recipe in ("alone-4", "alone-3") for code in audit_list()[:2]
+    ]
+    assert jobs[0].path == Path("o/alone-4/seed-1").resolve() / f"{audit_list()[0]}.npz"
+
+
+def test_unknown_recipes_and_missing_super_networks_are_named_before_anything_runs(run: Run) -> None:
+    pytest.importorskip("torch")
+    done = run("train", "--recipe", "alone-3,alone-33")
+    assert (done.status, done.out) == (1, "")
+    assert "unknown recipe 'alone-33'" in done.err
+    done = run("train", "--recipe", "alone-3,uniform-300+1", "--seed", 2)
+    assert (done.status, done.out) == (1, "")
+    assert "supernet/uniform-300/seed-2.npz" in done.err
+    assert not Path("datasets").exists()
+
+
+def test_results_are_gathered_and_compared(run: Run) -> None:
+    truth = np.linspace(70, 78, 24)
+    leave(Path("results"), "reference", 0, truth)
+    assert "24 runs, 24 of them new" in run("gather", "--results", "results", "--log", "log.gz").out
+    first = Path("log.gz").read_bytes()
+    assert "24 runs, 0 of them new" in run("gather", "--results", "results", "--log", "log.gz").out
+    assert Path("log.gz").read_bytes() == first
+    leave(Path("later"), "alone-3", 0, truth[:12] - 9)  # elsewhere: what was gathered stays
+    assert "36 runs, 12 of them new" in run("gather", "--results", "later", "--log", "log.gz").out
+    done = run("study", "--log", "log.gz", "--out", "page")
+    assert done.status == 0, done.err
+    assert "| `alone-3`, 0 | 12 | 3.0 | 0.0 | 1.00 [1.00, 1.00] |" in Path("page/README.md").read_text()
