@@ -58,6 +58,8 @@ class Chip:
         Seconds after programming at which a surrogate is fitted.
     exact : bool
         Whether bit-serial arrays are simulated exactly instead of by a surrogate, at 30 times the time.
+    wires : bool
+        Whether wires have a resistance (IR drop); without, for comparison with simulators that have none.
 
     Notes
     -----
@@ -75,11 +77,12 @@ class Chip:
         *,
         fit_at: float = devices.SECONDS["1d"],
         exact: bool = False,
+        wires: bool = True,
     ) -> None:
         self.config = config
         self.weight_bits = next(iter(codes.values())).bits
         self._codes, self._calibration = codes, calibration
-        self._fit_at, self._exact = fit_at, exact
+        self._fit_at, self._exact, self._wires = fit_at, exact, wires
         self._pool = NoisePool(rng)
         self._pairs: devices.PcmPairs | None = None
         self._modules: dict[str, nn.Module] = {}
@@ -240,7 +243,7 @@ class Chip:
     def _signal(self, layer: Layer, held: Tensor) -> Tensor:
         """What IR drop leaves of each row's signal, in the shape of one output's weights."""
         g_max = {"pcm": devices.PCM_G_MAX, "rram-analog": devices.RRAM_G_MAX}.get(self.config.family)
-        if g_max is None:
+        if g_max is None or not self._wires:
             return torch.ones(())
         return devices.ir_drop(held[0].numel(), g_max).view(held.shape[1:])
 
