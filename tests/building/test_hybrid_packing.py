@@ -210,8 +210,7 @@ def test_fewer_draws_or_epochs_are_another_grid(write, evaluation):
     path = write(
         "b.npz",
         "a16x1-a24x2-a32x1",
-        learning_curve=other["learning_curve"][1:],
-        training_seconds=other["measured/training_seconds"][1:],
+        **{name: other[name][1:] for name in ("learning_curve", "measured/training_seconds")},
     )
     with pytest.raises(TableError, match=r"b\.npz declares another grid .* epochs"):
         pack(path)

@@ -62,6 +62,9 @@ class EvaluateJob:
         seconds = time.process_time() - began
         cells = declared_grid()
         inherited = "inherited_accuracy" in held
+        curve = np.concatenate(
+            [[held["inherited_accuracy"]] if inherited else [], held["validation_accuracy"]]
+        )
         about = json.loads(held["about"].item())
         archive.write(
             self.path,
@@ -86,12 +89,8 @@ class EvaluateJob:
                 **{f"{part}_accuracy": values for part, values in done.accuracy.items()},
                 **{f"{part}_subset": values for part, values in done.subset.items()},
                 **{f"{part}_full": values for part, values in done.full.items()},
-                "accuracy_digital": np.array(
-                    [held["test_accuracy"], held["validation_accuracy"][-1]], dtype=np.float32
-                ),
-                "learning_curve": np.concatenate(
-                    [[held["inherited_accuracy"]] if inherited else [], held["validation_accuracy"]]
-                ),
+                "accuracy_digital": np.array([held["test_accuracy"], curve[-1]], dtype=np.float32),
+                "learning_curve": curve,
                 "weights_sha256": np.array(weights_digest(held)),
             },
             measured={

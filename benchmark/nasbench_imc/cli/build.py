@@ -14,7 +14,9 @@ import nasbench_imc
 from nasbench_imc.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
+    from nasbench_imc.building.evaluate_jobs import EvaluateJob
     from nasbench_imc.building.jobs import Job
+    from nasbench_imc.building.serial_audit import AuditJob
     from nasbench_imc.building.train_jobs import Folders
 
 _PACKAGE = Path(nasbench_imc.__file__).parent
@@ -197,8 +199,11 @@ def supernet(recipe: str, seed: int, computing: _Computing) -> None:
     computing.run([SharedTrainJob(seed, recipe, computing.folders)])
 
 
+_TRAINED = click.option("--recipe", required=True, help="Name of the recipe that trained the networks.")
+
+
 @build.command()
-@click.option("--recipe", required=True, help="Name of the training recipe that made the networks.")
+@_TRAINED
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @_NETWORKS
 @_computes
@@ -206,18 +211,47 @@ def evaluate(recipe: str, seed: int, networks: str, computing: _Computing) -> No
     """Evaluate trained networks on all hardware; stopped, it goes on where it was."""
     from nasbench_imc.building import audit
     from nasbench_imc.building.evaluate_jobs import EvaluateJob
+
+    codes = audit.networks(networks)
+    jobs = [EvaluateJob(code, seed, recipe, computing.folders) for code in codes]
+    _check_trained(jobs, recipe, f"--seed {seed} --networks {networks}")
+    computing.run(jobs)
+
+
+@build.command("serial-audit")
+@_TRAINED
+@_NETWORKS
+@click.option(
+    "--page",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/crossbar",
+    show_default=True,
+    help="Folder of the table and the page.",
+)
+@_computes
+def serial_audit(recipe: str, networks: str, page: Path, computing: _Computing) -> None:
+    """Hold the surrogate of bit-serial arrays beside their exact simulation."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.serial_audit import AuditJob, write_audit
+
+    jobs = [AuditJob(code, 0, recipe, computing.folders) for code in audit.networks(networks)]
+    _check_trained(jobs, recipe, f"--networks {networks}")
+    computing.run(jobs)
+    for path in write_audit([job.path for job in jobs], page):
+        click.echo(path)
+
+
+def _check_trained(jobs: Sequence[EvaluateJob | AuditJob], recipe: str, options: str) -> None:
     from nasbench_imc.building.train_jobs import RECIPES
 
     if recipe not in RECIPES:
         raise unknown("recipe", recipe, RECIPES)
-    jobs = [EvaluateJob(code, seed, recipe, computing.folders) for code in audit.networks(networks)]
     missing = [job for job in jobs if not job.path.exists() and not job.trained.is_file()]
     if missing:
         raise BenchmarkError(
             f"{len(missing)} of {len(jobs)} networks are not trained yet, {missing[0].code} among them; "
-            f"first run: nasbench-imc build train --recipe {recipe} --seed {seed} --networks {networks}"
+            f"first run: nasbench-imc build train --recipe {recipe} {options}"
         )
-    computing.run(jobs)
 
 
 _LOG = click.option(
