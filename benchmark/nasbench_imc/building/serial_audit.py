@@ -147,8 +147,8 @@ def _page(rows: Sequence[tuple[str, str, float, float, float]], recipe: str) -> 
         f"{len({row[0] for row in rows})} networks trained by `{recipe}`, JPEG copy of CIFAR-10; {DRAWS} "
         f"draws of the devices, {IMAGES} test images each, {AT} after programming. Both sides draw their own "
         "devices. One network's difference has a standard error of one to two points from draws and images "
-        "alone, so single extremes say little; the means do. `nasbench-imc build serial-audit` makes this page "
-        "again.",
+        "alone, so single extremes say little; the means do. `nasbench-imc build serial-audit` makes this "
+        "page again.",
         "",
         "| accuracy class | digital [%] | exact [%] | surrogate [%] | surrogate - exact, mean ± s.e. | s.d. "
         "| largest | loss, exact [points] |",
