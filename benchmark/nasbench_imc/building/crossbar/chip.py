@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from nasbench_imc.building.codes import Codes, crossbar_layers, full_scale
 from nasbench_imc.building.crossbar import devices, serial
-from nasbench_imc.building.crossbar.blocks import Block, block_codes, blocks, is_depthwise, kernel_area
+from nasbench_imc.building.crossbar.blocks import Block, block_codes, blocks, is_depthwise
 from nasbench_imc.building.crossbar.layers import (
+    WHOLE,
     AnalogLayer,
     DigitalLayer,
     NoisePool,
@@ -192,7 +193,10 @@ class Chip:
         assert config.adc_bits is not None
         rows = config.active_rows
         limit = full_scale(config.adc_bits)
-        spans = output_spans(name, layer, codes, self._calibration, rows)
+        steps = -(-config.input_bits // config.dac_bits)
+        base = 2**config.dac_bits
+        digits = tuple((base**k, base) for k in range(steps)) if steps > 1 else WHOLE
+        spans = output_spans(name, layer, codes, self._calibration, rows, digits)
         step = self._calibration.steps[name]
         packed = config.family != "sram-analog"  # a capacitor without charge adds nothing
         if is_depthwise(layer) and not packed:
@@ -205,9 +209,6 @@ class Chip:
         if config.family == "sram-analog":
             for part in parts:
                 part.noise = devices.sram_converter_noise(limit, config.supply_v)
-        steps = -(-config.input_bits // config.dac_bits)
-        base = 2**config.dac_bits
-        digits = [(base**k, base) for k in range(steps)]
         return AnalogLayer(
             layer,
             parts,
@@ -230,7 +231,7 @@ class Chip:
         self, layer: Layer, codes: Codes, block: Block, step: float, adc_step: float, output: _Output
     ) -> Part:
         held = block_codes(layer, codes.codes, block, packed=True)
-        every = block.rows == layer.weight.shape[1] * kernel_area(layer)
+        every = block.inputs == slice(0, layer.weight.shape[1]) and not is_depthwise(layer)
         part = Part(None if every else block.inputs, 1, held, output.gain)
         fold = torch.full_like(held, 1.0 / (step * adc_step)) * self._signal(layer, held)
         gain = output.gain[block.outputs] * adc_step
