@@ -222,7 +222,7 @@ def test_sram_mismatch_is_that_of_the_cells_that_hold_ones(weight_bits):
 
 
 def test_sram_capacitors_are_off_by_two_thirds_of_a_percent():
-    assert devices.SRAM_CAPACITOR_MISMATCH == pytest.approx(0.00664, rel=1e-3)
+    assert pytest.approx(0.00664, rel=1e-3) == devices.SRAM_CAPACITOR_MISMATCH
 
 
 @pytest.mark.parametrize(("rows", "levels"), [(64, 0.05), (128, 0.09), (256, 0.19), (512, 0.37)])

@@ -70,6 +70,15 @@ def input_planes(rows: Tensor, bits: int, *, signed: bool) -> tuple[Tensor, Tens
     return planes, significance
 
 
+def row_groups(rows: int, reading: SerialReading) -> list[tuple[int, int]]:
+    """First row, and the one after the last, of each group that is read together; none spans two arrays."""
+    return [
+        (start, min(start + reading.active_rows, array + reading.array_rows, rows))
+        for array in range(0, rows, reading.array_rows)
+        for start in range(array, min(array + reading.array_rows, rows), reading.active_rows)
+    ]
+
+
 def converted_sums(
     rows: Tensor, cells: Tensor, reading: SerialReading, *, signed: bool, steps: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -96,19 +105,10 @@ def converted_sums(
     planes, significance = input_planes(rows, reading.input_bits, signed=signed)
     slices, outputs, k = cells.shape
     codes = 2**reading.adc_bits - 1
-    starts = [
-        start
-        for array in range(0, k, reading.array_rows)
-        for start in range(array, min(array + reading.array_rows, k), reading.active_rows)
-    ]
-    stops = [
-        min(start + reading.active_rows, (start // reading.array_rows + 1) * reading.array_rows, k)
-        for start in starts
-    ]
     flat = cells.reshape(slices * outputs, k)
     groups = [
         (planes[..., a:b] @ flat[:, a:b].T).view(*planes.shape[:2], slices, outputs)
-        for a, b in zip(starts, stops, strict=True)
+        for a, b in row_groups(k, reading)
     ]
     if steps is None:
         seen = [torch.cat([g[:, :, s].flatten() for g in groups]) for s in range(slices)]
