@@ -87,6 +87,7 @@ class Chip:
         self._cells: list[Tensor] = []
         self._empty: list[Tensor] = []
         self._folds: list[Tensor] = []
+        self._passed: list[float] = []
         self._parts: list[tuple[Part, torch.Size, Tensor]] = []
         self._network = copy.deepcopy(network)
         norms: dict[str, nn.Module] = {}
@@ -164,7 +165,8 @@ class Chip:
             # Where there is no weight, all slices are at their lowest level, which stands for zero.
             zero = self._off_diagonal * 2.0 ** (bits - 1)
             cells = self._flat - zero
-            return devices.read_sliced_weights(cells, bits, self.config.cell_bits, seconds, rng) + zero
+            read = devices.read_sliced_weights(cells, bits, self.config.cell_bits, seconds, rng) + zero
+            return torch.lerp(self._flat, read, torch.tensor(self._passed)[self._segment])
         return devices.read_sram(self._flat, bits, rng)
 
     def _total(self, weights: Tensor) -> Tensor:
@@ -245,8 +247,11 @@ class Chip:
             return torch.ones(())
         return devices.ir_drop(held[0].numel(), g_max).view(held.shape[1:])
 
-    def _place(self, part: Part, codes: Tensor, empty: Tensor, fold: Tensor, gain: Tensor) -> None:
-        """Give a part its place among the chip's cells."""
+    def _place(
+        self, part: Part, codes: Tensor, empty: Tensor, fold: Tensor, gain: Tensor, passed: float = 1.0
+    ) -> None:
+        """Give a part its place among the chip's cells, of whose deviations the share ``passed`` counts."""
+        self._passed.append(passed)
         self._cells.append(codes.flatten())
         self._empty.append(empty.flatten())
         self._folds.append(fold.flatten())
@@ -277,7 +282,7 @@ class Chip:
             part = Part(block.inputs if is_depthwise(layer) else None, 1, held, output.gain)
             gain = (output.gain * by_channel(fitted.gain, layer))[block.outputs]
             fold = torch.full_like(held, 1.0 / step)
-            self._place(part, held, _empty(layer, held), fold, gain)
+            self._place(part, held, _empty(layer, held), fold, gain, fitted.passed)
             parts.append(part)
         offset = output.offset + output.gain * by_channel(fitted.offset, layer)
         spread = (output.gain * by_channel(fitted.spread, layer)).abs()

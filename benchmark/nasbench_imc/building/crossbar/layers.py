@@ -168,8 +168,8 @@ class AnalogLayer(nn.Module):
 class SurrogateLayer(nn.Module):
     """A layer on bit-serial, bit-sliced crossbars: linear in its noisy weights, plus what its ADCs do.
 
-    That is a gain, an offset and normal noise for each channel, fitted to the exact simulation
-    (:mod:`nasbench_imc.building.crossbar.serial`).
+    That is a gain, an offset and normal noise for each channel, and a share of the weights' noise, fitted to
+    the exact simulation (:mod:`nasbench_imc.building.crossbar.serial`).
 
     Parameters
     ----------
