@@ -85,10 +85,17 @@ def encode(network: HybridNetwork) -> dict[str, np.ndarray]:
     dict of str to numpy.ndarray
         ``codes/LAYER`` int8 and ``scale/LAYER`` float32 for each crossbar layer, ``other/NAME`` float16 for
         every other parameter and running statistic.
+
+    Raises
+    ------
+    BenchmarkError
+        Where a weight is not finite, or another value does not fit half precision.
     """
     arrays: dict[str, np.ndarray] = {}
     layers = crossbar_layers(network)
     for name, layer in layers.items():
+        if not bool(torch.isfinite(layer.weight).all()):
+            raise BenchmarkError(f"{name} has weights that are not finite")
         codes = coded(layer.weight)
         arrays[f"codes/{name}"] = codes.codes.to(torch.int8).numpy()
         arrays[f"scale/{name}"] = codes.scale.numpy()
@@ -144,7 +151,7 @@ def decode(code: str, arrays: Mapping[str, np.ndarray]) -> tuple[HybridNetwork, 
 def _array(arrays: Mapping[str, np.ndarray], name: str, shape: torch.Size, code: str) -> Tensor:
     if name not in arrays:
         raise BenchmarkError(f"the kept weights of {code} lack {name!r}")
-    value = torch.from_numpy(np.asarray(arrays[name], dtype=np.float32))
+    value = torch.from_numpy(np.array(arrays[name], dtype=np.float32))  # a copy
     if value.shape != shape:
         raise BenchmarkError(
             f"the kept weights of {code} have {name!r} of shape {tuple(value.shape)}, not {tuple(shape)}"

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from nasbench_imc.building.codes import Codes, crossbar_layers, full_scale
 from nasbench_imc.building.crossbar import devices, serial
-from nasbench_imc.building.crossbar.blocks import Block, block_codes, blocks, is_depthwise, kernel_area
+from nasbench_imc.building.crossbar.blocks import Block, block_codes, blocks, is_depthwise
 from nasbench_imc.building.crossbar.layers import (
+    WHOLE,
     AnalogLayer,
     DigitalLayer,
     NoisePool,
@@ -89,6 +90,7 @@ class Chip:
         self._cells: list[Tensor] = []
         self._empty: list[Tensor] = []
         self._folds: list[Tensor] = []
+        self._passed: list[float] = []
         self._parts: list[tuple[Part, torch.Size, Tensor]] = []
         self._network = copy.deepcopy(network)
         norms: dict[str, nn.Module] = {}
@@ -166,7 +168,8 @@ class Chip:
             # Where there is no weight, all slices are at their lowest level, which stands for zero.
             zero = self._off_diagonal * 2.0 ** (bits - 1)
             cells = self._flat - zero
-            return devices.read_sliced_weights(cells, bits, self.config.cell_bits, seconds, rng) + zero
+            read = devices.read_sliced_weights(cells, bits, self.config.cell_bits, seconds, rng) + zero
+            return torch.lerp(self._flat, read, torch.tensor(self._passed)[self._segment])
         return devices.read_sram(self._flat, bits, rng)
 
     def _total(self, weights: Tensor) -> Tensor:
@@ -195,7 +198,10 @@ class Chip:
         assert config.adc_bits is not None
         rows = config.active_rows
         limit = full_scale(config.adc_bits)
-        spans = output_spans(name, layer, codes, self._calibration, rows)
+        steps = -(-config.input_bits // config.dac_bits)
+        base = 2**config.dac_bits
+        digits = tuple((base**k, base) for k in range(steps)) if steps > 1 else WHOLE
+        spans = output_spans(name, layer, codes, self._calibration, rows, digits)
         step = self._calibration.steps[name]
         packed = config.family != "sram-analog"  # a capacitor without charge adds nothing
         if is_depthwise(layer) and not packed:
@@ -208,9 +214,6 @@ class Chip:
         if config.family == "sram-analog":
             for part in parts:
                 part.noise = devices.sram_converter_noise(limit, config.supply_v)
-        steps = -(-config.input_bits // config.dac_bits)
-        base = 2**config.dac_bits
-        digits = [(base**k, base) for k in range(steps)]
         return AnalogLayer(
             layer,
             parts,
@@ -233,7 +236,7 @@ class Chip:
         self, layer: Layer, codes: Codes, block: Block, step: float, adc_step: float, output: _Output
     ) -> Part:
         held = block_codes(layer, codes.codes, block, packed=True)
-        every = not is_depthwise(layer) and block.rows == layer.weight.shape[1] * kernel_area(layer)
+        every = block.inputs == slice(0, layer.weight.shape[1]) and not is_depthwise(layer)
         part = Part(None if every else block.inputs, 1, held, output.gain)
         fold = torch.full_like(held, 1.0 / (step * adc_step)) * self._signal(layer, held)
         gain = output.gain[block.outputs] * adc_step
@@ -247,8 +250,11 @@ class Chip:
             return torch.ones(())
         return devices.ir_drop(held[0].numel(), g_max).view(held.shape[1:])
 
-    def _place(self, part: Part, codes: Tensor, empty: Tensor, fold: Tensor, gain: Tensor) -> None:
-        """Give a part its place among the chip's cells."""
+    def _place(
+        self, part: Part, codes: Tensor, empty: Tensor, fold: Tensor, gain: Tensor, passed: float = 1.0
+    ) -> None:
+        """Give a part its place among the chip's cells, of whose deviations the share ``passed`` counts."""
+        self._passed.append(passed)
         self._cells.append(codes.flatten())
         self._empty.append(empty.flatten())
         self._folds.append(fold.flatten())
@@ -279,7 +285,7 @@ class Chip:
             part = Part(block.inputs if is_depthwise(layer) else None, 1, held, output.gain)
             gain = (output.gain * by_channel(fitted.gain, layer))[block.outputs]
             fold = torch.full_like(held, 1.0 / step)
-            self._place(part, held, _empty(layer, held), fold, gain)
+            self._place(part, held, _empty(layer, held), fold, gain, fitted.passed)
             parts.append(part)
         offset = output.offset + output.gain * by_channel(fitted.offset, layer)
         spread = (output.gain * by_channel(fitted.spread, layer)).abs()
