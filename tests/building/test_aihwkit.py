@@ -101,7 +101,8 @@ def case(name: str) -> Case:
     whole = (inputs / STEP).round()
     calibration = Calibration({"0": rounder}, {}, {"1": whole}, {"1": STEP}, {"1": True})
     spans = output_spans("1", layer, codes, calibration, ROWS)
-    calibration.spans["1", ROWS] = (max(spans),) * len(spans)  # AIHWKit's tiles have one range
+    (key,) = calibration.spans
+    calibration.spans[key] = (max(spans),) * len(spans)  # AIHWKit's tiles have one range
     return Case(layer, codes, inputs, calibration, max(spans))
 
 

@@ -90,14 +90,16 @@ def test_codes_have_no_more_bits_than_they_had(of, to):
 
 def test_what_is_kept_is_small_and_complete(network):
     arrays = encode(network)
-    for name, layer in crossbar_layers(network).items():
-        assert arrays[f"codes/{name}"].dtype == np.int8
-        assert arrays[f"codes/{name}"].shape == layer.weight.shape
-        assert arrays[f"scale/{name}"].dtype == np.float32
-    others = {name for name in arrays if name.startswith("other/")}
-    assert all(arrays[name].dtype == np.float16 for name in others)
-    kept = {f"{n}.weight" for n in crossbar_layers(network)} | {n.removeprefix("other/") for n in others}
-    assert kept == {n for n in network.state_dict() if not n.endswith("num_batches_tracked")}
+    assert {name: array.dtype for name, array in arrays.items()} == {
+        "codes": np.int8,
+        "scales": np.float16,
+        "other": np.float16,
+    }
+    layers = crossbar_layers(network)
+    assert len(arrays["codes"]) == sum(layer.weight.numel() for layer in layers.values())
+    assert len(arrays["scales"]) == sum(len(layer.weight) for layer in layers.values())
+    state = {n: v for n, v in network.state_dict().items() if not n.endswith("num_batches_tracked")}
+    assert len(arrays["codes"]) + len(arrays["other"]) == sum(v.numel() for v in state.values())
 
 
 def test_a_network_survives_a_file_and_a_second_round_changes_nothing(network):
@@ -105,7 +107,7 @@ def test_a_network_survives_a_file_and_a_second_round_changes_nothing(network):
     first, codes = decode(CODE, arrays)
     second, again = decode(CODE, through_a_file(encode(first)))
     for (name, a), b in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
-        assert torch.allclose(a, b, rtol=1e-6, atol=0), name
+        assert torch.allclose(a, b, rtol=1e-3, atol=0), name
     for name, each in codes.items():
         assert torch.equal(each.codes, again[name].codes)
         assert torch.equal(each.weight, first.get_submodule(name).weight)
@@ -126,18 +128,18 @@ def test_decoding_twice_gives_the_same_bytes_and_shares_nothing(network):
     name = "stem.0.0"
     a_codes[name].scale.zero_()
     assert float(b_codes[name].scale.min()) > 0
-    assert arrays[f"scale/{name}"].min() > 0
+    assert arrays["scales"].min() > 0
 
 
 def test_other_arrays_do_no_harm_and_a_missing_one_is_named(network):
     arrays = encode(network)
     decode(CODE, {**arrays, "about": np.array("x")})
-    for name in ("codes/classifier", "scale/stem.0.0", "other/classifier.bias"):
+    for name in ("codes", "scales", "other"):
         with pytest.raises(BenchmarkError, match=rf"kept weights of {CODE} lack '{name}'"):
             decode(CODE, {k: v for k, v in arrays.items() if k != name})
 
 
-@pytest.mark.parametrize("name", ["codes/classifier", "scale/classifier", "other/norm.weight"])
+@pytest.mark.parametrize("name", ["codes", "scales", "other"])
 def test_an_array_of_another_shape_is_named_with_both_shapes(network, name):
     arrays = encode(network)
     right, wrong = arrays[name].shape, arrays[name][:-1]

@@ -275,7 +275,7 @@ def test_surrogate_and_exact_layer_have_one_mean_and_one_error(small, layer, nam
                 draws.append(chip._modules[layer](x))
             outputs.append(torch.stack(draws))
     errors = [distance(output, ideal) for output in outputs]
-    assert errors[0] == pytest.approx(errors[1], rel=0.2, abs=0.01)
+    assert errors[0] == pytest.approx(errors[1], rel=0.2, abs=0.03)
     assert distance(outputs[0].mean(0), outputs[1].mean(0)) < errors[1] + 0.01
 
 

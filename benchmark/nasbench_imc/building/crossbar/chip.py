@@ -173,9 +173,10 @@ class Chip:
         return devices.read_sram(self._flat, bits, rng)
 
     def _total(self, weights: Tensor) -> Tensor:
-        """Sum of |w| over each part; (parts,), in double precision."""
+        """Sum of |w| over the cells of each part that hold weights; (parts,)."""
         totals = torch.zeros(len(self._parts), dtype=torch.float64)
-        return totals.index_add_(0, self._segment, weights.abs().double()).float()
+        held = weights.abs() * (1.0 - self._off_diagonal)
+        return totals.index_add_(0, self._segment, held.double()).float()
 
     def _output(self, name: str, layer: Layer, norms: dict[str, nn.Module]) -> _Output:
         """Scale, bias and the normalisation that follows, which is replaced by nothing."""
