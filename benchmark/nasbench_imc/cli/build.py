@@ -45,7 +45,7 @@ def nb201() -> None:
     "--evaluated",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="Folder of evaluations, one *.npz a network and training seed.",
+    help="Folder of evaluations, one *.npz a network and training seed, or shards of them.",
 )
 @click.option(
     "--out",
@@ -239,6 +239,38 @@ def serial_audit(recipe: str, networks: str, page: Path, computing: _Computing) 
     computing.run(jobs)
     for path in write_audit([job.path for job in jobs], page):
         click.echo(path)
+
+
+@build.command()
+@_TRAINED
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_NETWORKS
+@click.option(
+    "--results",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default="datasets/raw/training",
+    show_default=True,
+    help="Folder of results of `train` and `evaluate`.",
+)
+@click.option(
+    "--datasets",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default="datasets",
+    show_default=True,
+    help="Where weights/ and raw/evaluation/ are.",
+)
+def shards(recipe: str, seed: int, networks: str, results: Path, datasets: Path) -> None:
+    """Keep finished networks: 216 a file, weights and evaluations; files that are there stay."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.shards import write_complete
+
+    codes = audit.networks(networks)
+    for source, out in (
+        (results / recipe / f"seed-{seed}", datasets / "weights"),
+        (results / "evaluation" / recipe / f"seed-{seed}", datasets / "raw" / "evaluation"),
+    ):
+        for path in write_complete(source, out, recipe, seed, networks, codes):
+            click.echo(f"{path}: {path.stat().st_size:,} bytes")
 
 
 def _check_trained(jobs: Sequence[EvaluateJob | AuditJob], recipe: str, options: str) -> None:
