@@ -29,16 +29,23 @@ class Rounder(nn.Module):
 
 
 class RoundedAttention(nn.Module):
-    """Attention on a digital unit: queries, keys, values and attention weights are rounded."""
+    """Attention on a digital unit: queries, keys, values and attention weights are rounded.
+
+    A few images at a time, so that their attention weights stay in the processor's cache.
+    """
 
     def __init__(self, query: Rounder, key: Rounder, value: Rounder, bits: int) -> None:
         super().__init__()
-        self.query, self.key, self.value = query, key, value
-        self.share = Rounder(1.0 / (2**bits - 1), 0, 2**bits - 1)
+        self.query, self.key, self.value, self.levels = query, key, value, 2**bits - 1
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        scores = self.query(query) @ self.key(key).mul_(query.shape[-1] ** -0.5).transpose(-1, -2)
-        return self.share(scores.softmax(-1)) @ self.value(value)
+        query, value = self.query(query), self.value(value).mul_(1.0 / self.levels)
+        key = self.key(key).mul_(query.shape[-1] ** -0.5).transpose(-1, -2)
+        mixed = [
+            (q @ k).softmax(-1).mul_(self.levels).round_() @ v
+            for q, k, v in zip(query.split(16), key.split(16), value.split(16), strict=True)
+        ]
+        return torch.cat(mixed)
 
 
 class NoisePool:
