@@ -65,8 +65,8 @@ def evaluation():
             "cell_time": np.array([cell[2] for cell in cells], dtype="S"),
             "accuracy_digital": accuracies(2),
             "learning_curve": accuracies(EPOCHS),
-            "training_seconds": rng.uniform(0, 20, EPOCHS),
-            "evaluation_seconds": np.array(rng.uniform(1, 9)),
+            "measured/training_seconds": rng.uniform(0, 20, EPOCHS),
+            "measured/evaluation_seconds": np.array(rng.uniform(1, 9)),
             "weights_sha256": np.array(hashlib.sha256(f"{code} {seed}".encode()).hexdigest()),
         }
         exact = np.array([cell[1] == "sram-digital-int8" for cell in cells])

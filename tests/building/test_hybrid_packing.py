@@ -86,8 +86,8 @@ BAD = {
     "search_full": (lambda a: -a, "search_full has a value outside"),
     "accuracy_digital": (lambda a: a[:1], "accuracy_digital"),
     "learning_curve": (lambda a: a[:0], "learning_curve has shape"),
-    "training_seconds": (lambda a: a[:-1], "training_seconds"),
-    "evaluation_seconds": (lambda a: -a, "negative"),
+    "measured/training_seconds": (lambda a: a[:-1], "training_seconds"),
+    "measured/evaluation_seconds": (lambda a: -a, "negative"),
     "weights_sha256": (lambda a: np.array("abc"), "hexadecimal"),
     "compressions": (lambda a: a[::-1], r"first \(8, 0.0\)"),
     "cell_compression": (lambda a: a + 1, "unknown compression"),
@@ -210,8 +210,7 @@ def test_fewer_draws_or_epochs_are_another_grid(write, evaluation):
     path = write(
         "b.npz",
         "a16x1-a24x2-a32x1",
-        learning_curve=other["learning_curve"][1:],
-        training_seconds=other["training_seconds"][1:],
+        **{name: other[name][1:] for name in ("learning_curve", "measured/training_seconds")},
     )
     with pytest.raises(TableError, match=r"b\.npz declares another grid .* epochs"):
         pack(path)

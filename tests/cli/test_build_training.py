@@ -62,8 +62,8 @@ def test_several_recipes_become_one_queue(run: Run, monkeypatch: pytest.MonkeyPa
         "alone-4,alone-3",
         "--recipe",
         "alone-4",
-        "--first",
-        "2",
+        "--networks",
+        "study",
         "--seed",
         1,
         "--out",
@@ -71,7 +71,7 @@ def test_several_recipes_become_one_queue(run: Run, monkeypatch: pytest.MonkeyPa
     )
     assert run("train", *options).status == 0
     assert [(job.recipe, job.code) for job in jobs] == [
-        (recipe, code) for recipe in ("alone-4", "alone-3") for code in audit_list()[:2]
+        (recipe, code) for recipe in ("alone-4", "alone-3") for code in audit_list()[:24]
     ]
     assert jobs[0].path == Path("o/alone-4/seed-1").resolve() / f"{audit_list()[0]}.npz"
 

@@ -65,19 +65,19 @@ WORKED = {
         # 4 conversions of 6 x (0.00653 x 64 + 0.64) = 6.34752 ns
         "latency": 64 * 4 * 6.34752,
     },
-    # 4 slices, 16 weights a row: 3 x 2 arrays; 5-bit ADC: 32 rows at a time.
+    # 4 slices, 16 weights a row: 3 x 2 arrays; 5-bit ADC: 16 rows at a time.
     "rram-sliced-r64-adc5-mux4": {
         "arrays": 6,
         # 64 x 8 x 144 x 32 x 4 cells: line 0.2835 fJ; mean of 1/20k and 1/925k = 25.54054 uS at 0.2 V from
         # 0.9 V for 10 ns at half activity: 22.98649 fJ
         "array": 9_437_184 * (0.2835 + 22.98649) * 1e-3,
-        # 64 x 8 x (2 + 2 + 1) x 32 x 4 conversions of (500 + 0.001 x 4^5) fF x 0.81 V^2
-        "adc": 327_680 * 0.501024 * 0.81,
+        # 64 x 8 x (4 + 4 + 1) x 32 x 4 conversions of (500 + 0.001 x 4^5) fF x 0.81 V^2
+        "adc": 589_824 * 0.501024 * 0.81,
         "dac": 0.0,
         # n conversions of an output take n - 1 additions
-        "accumulation": (327_680 - 2048) * 74.844e-3 + POST,
-        # 8 steps, 2 row groups, 4 conversions of 5 x 1.05792 ns (more than the 10 ns of a reading)
-        "latency": 64 * 8 * 2 * 4 * 5.2896,
+        "accumulation": (589_824 - 2048) * 74.844e-3 + POST,
+        # 8 steps, 4 row groups, 4 conversions of 5 x 1.05792 ns (more than the 10 ns of a reading)
+        "latency": 64 * 8 * 4 * 4 * 5.2896,
     },
     # Pairs: 32 weights a row, 3 arrays; pulse (2^8 - 1) x 0.51 = 130.05 ns.
     "rram-analog-r64-adc8-mux16": {

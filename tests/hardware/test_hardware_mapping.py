@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,8 +95,8 @@ def test_adcs(name: str, outputs: int, adcs: int) -> None:
         ("sram-digital-r64", 8, 3, 1, 0),
         ("sram-analog-r64-adc6-mux4", 1, 3, 1, 10 * 1 * 3 * 32),
         ("pcm-r64-adc8-mux4", 1, 3, 1, 10 * 1 * 3 * 32),
-        # 32 of 64 rows at a time: blocks of 64, 64 and 16 rows take 2, 2 and 1 readings.
-        ("rram-sliced-r64-adc5-mux4", 8, 5, 2, 10 * 8 * 5 * 32 * 4),
+        # 16 of 64 rows at a time: blocks of 64, 64 and 16 rows take 4, 4 and 1 readings.
+        ("rram-sliced-r64-adc5-mux4", 8, 9, 4, 10 * 8 * 9 * 32 * 4),
         ("rram-sliced-r64-adc8-mux4", 8, 3, 1, 10 * 8 * 3 * 32 * 4),
     ],
 )
@@ -107,12 +109,34 @@ def test_conversions(name: str, steps: int, groups: int, swept: int, conversions
 
 
 def test_packed_arrays_are_swept_whole() -> None:
-    # 9 rows would fit one group of 32, but 7 filters share the 64 rows of an array.
+    # 9 rows fit one group of 16, but 4 filters share the 64 rows of an array.
     layer, hw = one(depthwise(32), "rram-sliced-r64-adc5-mux4")
-    assert mapping.swept_groups(layer, hw)[0, 0] == 2
+    assert mapping.swept_groups(layer, hw)[0, 0] == 4
     assert mapping.row_groups(layer, hw)[0, 0] == 1
     layer, hw = one(dense(9, 32), "rram-sliced-r64-adc5-mux4")
     assert mapping.swept_groups(layer, hw)[0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("fan_in", "active", "packed"),
+    [
+        (9, 64, 7),  # all rows at a time
+        (9, 32, 6),  # 3 in each half; a seventh would straddle them
+        (9, 16, 4),  # one each
+        (9, 8, 4),  # two readings each
+        (17, 16, 2),  # likewise
+        (9, 28, 6),  # 3 in each 28 rows; the last 8 rows hold none
+        (9, 27, 7),  # 3 in each 27 rows and one in the last 10
+        (40, 16, 1),
+        (100, 16, 1),  # larger than an array
+    ],
+)
+def test_no_packed_filter_straddles_a_reading_that_it_could_do_without(
+    fan_in: int, active: int, packed: int
+) -> None:
+    config = replace(BY_ID["rram-sliced-r64-adc8-mux4"], active_rows=active)
+    layer, hw = mapping.layer_arrays([depthwise(32, fan_in)]), mapping.config_arrays([config])
+    assert mapping.packed_groups(layer, hw)[0, 0] == packed
 
 
 def test_mvm_time_is_the_slower_of_array_and_shared_adc() -> None:

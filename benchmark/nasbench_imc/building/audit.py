@@ -1,8 +1,11 @@
-"""The networks that are trained by the reference recipe."""
+"""Lists of networks: those trained by the reference recipe, the pilot's, the whole space."""
 
 from __future__ import annotations
 
 from importlib import resources
+
+from nasbench_imc.errors import unknown
+from nasbench_imc.spaces import Hybrid
 
 #: The list's first so many networks are those of the protocol study.
 STUDY_NETWORKS = 24
@@ -12,3 +15,30 @@ def audit_list() -> tuple[str, ...]:
     """The 40 networks that are trained by the reference recipe; the first 24 are the protocol study's."""
     text = resources.files("nasbench_imc.building").joinpath("audit_list.txt").read_text(encoding="ascii")
     return tuple(line for line in text.split() if not line.startswith("#"))
+
+
+def networks(name: str) -> tuple[str, ...]:
+    """Networks by the name of their list.
+
+    Parameters
+    ----------
+    name : str
+        ``study``: the first 24 of the audit list. ``audit``: all 40. ``pilot``: these and eight more, spread
+        evenly over the space. ``all``: the whole space, in its order.
+
+    Raises
+    ------
+    UnknownNameError
+        If the name is none of these.
+    """
+    everything, audit = Hybrid().architectures, audit_list()
+    spread = tuple(code for code in everything[:: len(everything) // 8] if code not in audit)
+    lists = {
+        "study": audit[:STUDY_NETWORKS],
+        "audit": audit,
+        "pilot": audit + spread,
+        "all": tuple(everything),
+    }
+    if name not in lists:
+        raise unknown("list of networks", name, lists)
+    return lists[name]

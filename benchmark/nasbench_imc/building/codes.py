@@ -7,7 +7,7 @@ precision. Every accuracy on hardware starts from these codes, never from the tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,28 +78,33 @@ def requantised(codes: Codes, bits: int) -> Codes:
 
 
 def encode(network: HybridNetwork) -> dict[str, np.ndarray]:
-    """What is kept of a trained network.
+    """What is kept of a trained network: three flat arrays, in the order of its state.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        ``codes/LAYER`` int8 and ``scale/LAYER`` float32 for each crossbar layer, ``other/NAME`` float16 for
-        every other parameter and running statistic.
+        ``codes`` int8, the weights of all crossbar layers; ``scales`` float16, one an output channel of
+        these; ``other`` float16, every other parameter and running statistic.
+
+    Raises
+    ------
+    BenchmarkError
+        Where a weight is not finite, or another value does not fit half precision.
     """
-    arrays: dict[str, np.ndarray] = {}
     layers = crossbar_layers(network)
+    codes, scales = [], []
     for name, layer in layers.items():
-        codes = coded(layer.weight)
-        arrays[f"codes/{name}"] = codes.codes.to(torch.int8).numpy()
-        arrays[f"scale/{name}"] = codes.scale.numpy()
-    for name, value in network.state_dict().items():
-        if name.removesuffix(".weight") in layers or name.endswith("num_batches_tracked"):
-            continue
-        half = value.to(torch.float16)
-        if not bool(torch.isfinite(half).all()):
-            raise BenchmarkError(f"{name} does not fit half precision: largest {float(value.abs().max()):g}")
-        arrays[f"other/{name}"] = half.numpy()
-    return arrays
+        if not bool(torch.isfinite(layer.weight).all()):
+            raise BenchmarkError(f"{name} has weights that are not finite")
+        made = coded(layer.weight)
+        codes.append(made.codes.to(torch.int8).flatten())
+        scales.append(_half(made.scale, f"{name}'s scale"))
+    others = [_half(value, name).flatten() for name, value in _others(network).items()]
+    return {
+        "codes": torch.cat(codes).numpy(),
+        "scales": torch.cat(scales).numpy(),
+        "other": torch.cat(others).numpy(),
+    }
 
 
 def decode(code: str, arrays: Mapping[str, np.ndarray]) -> tuple[HybridNetwork, dict[str, Codes]]:
@@ -121,32 +126,48 @@ def decode(code: str, arrays: Mapping[str, np.ndarray]) -> tuple[HybridNetwork, 
     Raises
     ------
     BenchmarkError
-        Where an array is missing or of another shape than the network's.
+        Where an array is missing or not as long as the network's.
     """
     network = HybridNetwork(code, torch.Generator().manual_seed(0))
     layers = crossbar_layers(network)
-    codes = {
-        name: Codes(
-            _array(arrays, f"codes/{name}", layer.weight.shape, code),
-            _array(arrays, f"scale/{name}", layer.weight.shape[:1], code),
-        )
-        for name, layer in layers.items()
-    }
-    state = {f"{name}.weight": layer.weight for name, layer in codes.items()}
-    for name, value in network.state_dict().items():
-        if name not in state:
-            kept = name.endswith("num_batches_tracked")
-            state[name] = value if kept else _array(arrays, f"other/{name}", value.shape, code)
-    network.load_state_dict(state)
+    others = _others(network)
+    weights = _parts(code, arrays, "codes", [layer.weight.shape for layer in layers.values()])
+    scales = _parts(code, arrays, "scales", [layer.weight.shape[:1] for layer in layers.values()])
+    values = _parts(code, arrays, "other", [value.shape for value in others.values()])
+    codes = {name: Codes(w, s) for name, w, s in zip(layers, weights, scales, strict=True)}
+    state = dict(zip(others, values, strict=True))
+    state |= {f"{name}.weight": layer.weight for name, layer in codes.items()}
+    network.load_state_dict(state, strict=False)  # batch normalisation's counters are not kept
     return network.eval(), codes
 
 
-def _array(arrays: Mapping[str, np.ndarray], name: str, shape: torch.Size, code: str) -> Tensor:
+def _others(network: nn.Module) -> dict[str, Tensor]:
+    """State that no crossbar holds, by name, without batch normalisation's counters."""
+    layers = crossbar_layers(network)
+    return {
+        name: value
+        for name, value in network.state_dict().items()
+        if name.removesuffix(".weight") not in layers and not name.endswith("num_batches_tracked")
+    }
+
+
+def _half(value: Tensor, name: str) -> Tensor:
+    half = value.to(torch.float16)
+    if not bool(torch.isfinite(half).all()):
+        raise BenchmarkError(f"{name} does not fit half precision: largest {float(value.abs().max()):g}")
+    return half
+
+
+def _parts(
+    code: str, arrays: Mapping[str, np.ndarray], name: str, shapes: Sequence[torch.Size]
+) -> list[Tensor]:
+    """A flat array cut into tensors of these shapes, float32 copies."""
     if name not in arrays:
         raise BenchmarkError(f"the kept weights of {code} lack {name!r}")
-    value = torch.from_numpy(np.asarray(arrays[name], dtype=np.float32))
-    if value.shape != shape:
+    flat = torch.from_numpy(np.array(arrays[name], dtype=np.float32))
+    sizes = [shape.numel() for shape in shapes]
+    if flat.shape != (sum(sizes),):
         raise BenchmarkError(
-            f"the kept weights of {code} have {name!r} of shape {tuple(value.shape)}, not {tuple(shape)}"
+            f"the kept weights of {code} have {name!r} of shape {tuple(flat.shape)}, not ({sum(sizes)},)"
         )
-    return value
+    return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]

@@ -136,17 +136,17 @@ def evaluate(
     exact = {part: np.full((len(COMPRESSIONS), DRAWS), np.nan, np.float32) for part in parts}
     full = {part: np.full(len(COMPRESSIONS), np.nan, np.float32) for part in parts}
     for number, (bits, sparsity) in enumerate(COMPRESSIONS):
-        net, kept = compressed(network, codes, bits, sparsity, data.train, _seed(code, seed, "statistics"))
+        net, kept = compressed(network, codes, bits, sparsity, data.train, seed_of(code, seed, "statistics"))
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         calibration = calibrate(net, calibration_images(data.train))
         for config, rows in _by_class(cells, number):
-            rng = torch.Generator().manual_seed(_seed(code, seed, config.accuracy_class))
+            rng = torch.Generator().manual_seed(seed_of(code, seed, config.accuracy_class))
             chip = Chip(net, kept, calibration, config, rng)
             for part, images in parts.items():
                 if config.family == DIGITAL:
-                    hits = _hits(chip, images)
-                    full[part][number] = 100 * hits.mean()
-                    exact[part][number] = 100 * hits[chosen[part]].mean(axis=1)
+                    right = hits(chip, images)
+                    full[part][number] = 100 * right.mean()
+                    exact[part][number] = 100 * right[chosen[part]].mean(axis=1)
                     accuracy[part][rows[0]] = exact[part][number]
                     continue
                 for draw, taken in enumerate(chosen[part]):
@@ -154,7 +154,7 @@ def evaluate(
                     chip.program(rng)
                     for row in rows:
                         chip.read(SECONDS[cells[row].time or "1d"], rng)
-                        accuracy[part][row, draw] = 100 * _hits(chip, own).mean()
+                        accuracy[part][row, draw] = 100 * hits(chip, own).mean()
     return Evaluation(accuracy, exact, full)
 
 
@@ -175,13 +175,14 @@ def _by_class(cells: tuple[Cell, ...], compression: int) -> Iterator[tuple[Hardw
         yield cells[found[0]].config, found
 
 
-def _hits(chip: Chip, images: Images, batch: int = 250) -> np.ndarray:
-    """Which images are named rightly; (n,), bool."""
+def hits(chip: Chip, images: Images, batch: int = 250) -> np.ndarray:
+    """Which images a chip names rightly; (n,), bool."""
     pixels = torch.from_numpy(images.pixels)
     named = [chip(normalised(pixels[k : k + batch])).argmax(1).numpy() for k in range(0, len(pixels), batch)]
     return np.asarray(np.concatenate(named) == images.labels)
 
 
-def _seed(code: str, seed: int, purpose: str) -> int:
+def seed_of(code: str, seed: int, purpose: str) -> int:
+    """A seed for each network, training seed and purpose."""
     words = [seed, *(zlib.crc32(text.encode("ascii")) for text in (code, purpose))]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_imc.errors import TableError, UnknownNameError
+from nasbench_imc.building.shards import read_shard
+from nasbench_imc.errors import BenchmarkError, TableError, UnknownNameError
 from nasbench_imc.spaces import Hybrid
 from nasbench_imc.tables.layout import TIMES
 
@@ -33,8 +34,8 @@ _MEMBERS = (
     "search_full",
     "accuracy_digital",
     "learning_curve",
-    "training_seconds",
-    "evaluation_seconds",
+    "measured/training_seconds",
+    "measured/evaluation_seconds",
     "weights_sha256",
 )
 _ABOUT = {"code": str, "seed": int, "protocol": str, "pixels": str}
@@ -112,7 +113,7 @@ class Evaluation:
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Read and check one file.
+    """Read and check one file, as :class:`~nasbench_imc.building.evaluate_jobs.EvaluateJob` writes it.
 
     Raises
     ------
@@ -120,9 +121,34 @@ def read_evaluation(path: Path) -> Evaluation:
         Where the file is damaged or incomplete, or a value is not what it must be; the message names it.
     """
     try:
-        packed = path.read_bytes()
-        arrays = _unpack(packed)
-        return _evaluation(path, hashlib.sha256(packed).hexdigest(), arrays)
+        return _evaluation(path, path.read_bytes())
+    except OSError as error:
+        raise TableError(f"{path} cannot be read: {error}") from error
+
+
+def read_evaluations(folder: Path) -> list[Evaluation]:
+    """All evaluations in a folder and below, ``*.npz`` and those in shards, ``*.zip``.
+
+    Raises
+    ------
+    TableError
+        As :func:`read_evaluation`, or where there is none.
+    """
+    found = [read_evaluation(path) for path in sorted(folder.rglob("*.npz"))]
+    for shard in sorted(folder.rglob("*.zip")):
+        try:
+            found += [_evaluation(shard / name, packed) for name, packed in read_shard(shard)]
+        except BenchmarkError as error:
+            raise error if isinstance(error, TableError) else TableError(str(error)) from error
+    if not found:
+        raise TableError(f"there are no evaluations (*.npz, or shards *.zip) in {folder}")
+    return found
+
+
+def _evaluation(path: Path, packed: bytes) -> Evaluation:
+    """Parse a file's bytes; ``path`` names it."""
+    try:
+        return _checked(path, hashlib.sha256(packed).hexdigest(), _unpack(packed))
     except (
         OSError,
         ValueError,
@@ -146,12 +172,12 @@ def _unpack(packed: bytes) -> dict[str, np.ndarray]:
         return {name: loaded[name] for name in _MEMBERS}
 
 
-def _evaluation(path: Path, sha256: str, arrays: dict[str, np.ndarray]) -> Evaluation:
+def _checked(path: Path, sha256: str, arrays: dict[str, np.ndarray]) -> Evaluation:
     about = _about(arrays["about"])
     grid = _grid(arrays)
     digital = _accuracies(arrays, "accuracy_digital", (2,))
-    seconds = _numbers(arrays, "training_seconds", (grid.epochs,))
-    evaluation = _numbers(arrays, "evaluation_seconds", ())
+    seconds = _numbers(arrays, "measured/training_seconds", (grid.epochs,))
+    evaluation = _numbers(arrays, "measured/evaluation_seconds", ())
     if (seconds < 0).any() or evaluation < 0:
         raise ValueError("a number of seconds is negative")
     weights = _text(arrays["weights_sha256"])

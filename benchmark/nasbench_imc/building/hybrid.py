@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nasbench_imc.building.evaluation_files import Evaluation, Grid, read_evaluation
+from nasbench_imc.building.evaluation_files import Evaluation, Grid, read_evaluations
 from nasbench_imc.building.packing import Dataset, cost_datasets, hardware_datasets, write_table
 from nasbench_imc.errors import TableError
 from nasbench_imc.hardware import FAMILY_TIMES, HardwareConfig, grid, network_costs
@@ -30,7 +30,7 @@ def pack(evaluated: Path, out: Path, *, log: Callable[[str], None] = print) -> P
     Parameters
     ----------
     evaluated : pathlib.Path
-        Folder of evaluations, ``*.npz``, in it or below.
+        Folder of evaluations, ``*.npz`` or shards of them, ``*.zip``, in it or below.
     out : pathlib.Path
         The file to write; it appears whole or not at all.
     log : callable
@@ -42,11 +42,8 @@ def pack(evaluated: Path, out: Path, *, log: Callable[[str], None] = print) -> P
         Where there are none, one is damaged or incomplete, or they do not fit together; the message names
         the file.
     """
-    paths = sorted(evaluated.rglob("*.npz"))
-    if not paths:
-        raise TableError(f"there are no evaluations (*.npz) in {evaluated}")
-    log(f"reading {len(paths):,} evaluations")
-    evaluations = [read_evaluation(path) for path in paths]
+    evaluations = read_evaluations(evaluated)
+    log(f"read {len(evaluations):,} evaluations")
     configs = grid()
     check_together(evaluations, configs)
     first, space = evaluations[0], Hybrid()

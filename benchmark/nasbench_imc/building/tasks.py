@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +111,19 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
         budget=CHECKPOINTS[-1],
         checkpoints=CHECKPOINTS,
         label_seeds=LABEL_SEEDS,
-        frozen=frozen,
+        frozen=_reproducible(frozen),
+    )
+
+
+def _reproducible(frozen: Frozen) -> Frozen:
+    """Sums rounded to 9 digits: beyond those, their order on one processor and another shows."""
+    return replace(
+        frozen,
+        best_hypervolume=_rounded(frozen.best_hypervolume, 9),
+        noise_floor=_rounded(frozen.noise_floor, 9),
+        reachable_regret=_rounded(frozen.reachable_regret, 9),
+        random_regret=tuple(_rounded(value, 9) for value in frozen.random_regret),
+        random_regret_error=tuple(_rounded(value, 9) for value in frozen.random_regret_error),
     )
 
 

@@ -29,6 +29,7 @@ from nasbench_imc.errors import BenchmarkError
 SHARED_RECIPES = {
     "uniform-100": SharedRecipe(epochs=100, sampling="uniform"),
     "uniform-300": SharedRecipe(epochs=300, sampling="uniform"),
+    "uniform-1000": SharedRecipe(epochs=1000, sampling="uniform"),
     "fair-33": SharedRecipe(epochs=33, sampling="fair"),  # three networks a step: as many passes
 }
 
@@ -38,8 +39,8 @@ STATISTICS_BATCHES = 20
 
 def _recipes() -> dict[str, Recipe]:
     made = {
-        "reference": Recipe(epochs=30, keep_weights=True),
-        "reference-clean": Recipe(epochs=30, weight_noise=0.0, clip_sigma=None, keep_weights=True),
+        "reference": Recipe(epochs=30),
+        "reference-clean": Recipe(epochs=30, weight_noise=0.0, clip_sigma=None),
         "alone-3": Recipe(epochs=3),
         "alone-4": Recipe(epochs=4),
         "alone-4-ema": Recipe(epochs=4, averaging=0.98),
@@ -126,9 +127,9 @@ class TrainJob:
 
         The file holds ``validation_accuracy`` [%] and ``training_loss`` by epoch, ``test_accuracy`` [%] and
         ``about``: code, seed, recipe, pixels and torch version, as JSON. Where weights were inherited, also
-        ``inherited_accuracy`` on the validation images before any training [%]. Where the recipe keeps
-        weights, also what :func:`codes.encode` makes of the network. All this has the same bytes in another
-        run on one type of processor. What was measured has not: ``measured/seconds`` by epoch,
+        ``inherited_accuracy`` on the validation images before any training [%]. And what
+        :func:`codes.encode` keeps of the network. All this has the same bytes in another run on one type of
+        processor. What was measured has not: ``measured/seconds`` by epoch,
         ``measured/inheritance_seconds`` [core-s] and ``measured/processor``.
         """
         data = prepare(self.folders.images, self.folders.cache)
@@ -141,12 +142,11 @@ class TrainJob:
             arrays["inherited_accuracy"] = np.array(accuracy(start, data.validation))
         done = train(self.code, data, recipe, self.seed, start=start)
         arrays |= {
+            **encode(done.network),
             "validation_accuracy": np.array(done.validation_accuracy),
             "training_loss": np.array(done.training_loss),
             "test_accuracy": np.array(done.test_accuracy),
         }
-        if recipe.keep_weights:
-            arrays |= encode(done.network)
         _save(
             self.path,
             {"code": self.code, "seed": self.seed, "recipe": asdict(recipe)},

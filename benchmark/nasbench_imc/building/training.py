@@ -69,15 +69,11 @@ class Recipe(Optimisation):
         Recipe of the super-network whose weights are inherited; None: fresh weights.
     parent_seed : int or None
         Seed of that super-network; None: the network's own.
-    keep_weights : bool
-        Whether a result file holds the weights. It is part of the recipe so that a file's name tells what
-        is in it.
     """
 
     averaging: float = 0.0
     parent: str | None = None
     parent_seed: int | None = None
-    keep_weights: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from nasbench_imc.errors import LogError
 from nasbench_imc.files import replacing
 
 _KEYS = {"recipe", "seed", "code", "about", "values"}
+_LEFT_OUT = {"about", "codes", "scales", "other"}  # of a result file: weights, and what is read apart
 #: Values that differ between two runs of one job.
 _MEASURED = {"seconds", "inheritance_seconds", "processor"}
 
@@ -85,7 +86,7 @@ def _read_result(path: Path, folder: Path) -> TrainingRun:
     try:
         with np.load(path, allow_pickle=False) as held:
             about = json.loads(held["about"].item())
-            names = {name.removeprefix(MEASURED): name for name in held.files if name != "about"}
+            names = {name.removeprefix(MEASURED): name for name in held.files if name not in _LEFT_OUT}
             values = {name: held[stored].tolist() for name, stored in names.items() if "/" not in name}
         if recipe == "supernet":
             recipe = path.parent.name

@@ -14,7 +14,9 @@ import nasbench_imc
 from nasbench_imc.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
+    from nasbench_imc.building.evaluate_jobs import EvaluateJob
     from nasbench_imc.building.jobs import Job
+    from nasbench_imc.building.serial_audit import AuditJob
     from nasbench_imc.building.train_jobs import Folders
 
 _PACKAGE = Path(nasbench_imc.__file__).parent
@@ -67,7 +69,7 @@ def zigzag_command(reuse: bool) -> None:
     "--evaluated",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="Folder of evaluations, one *.npz a network and training seed.",
+    help="Folder of evaluations, one *.npz a network and training seed, or shards of them.",
 )
 @click.option(
     "--out",
@@ -168,6 +170,14 @@ def _computes(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+_NETWORKS = click.option(
+    "--networks",
+    default="audit",
+    show_default=True,
+    help="List of networks: study (24), audit (40), pilot (48) or all (1,728).",
+)
+
+
 @build.command()
 @click.option(
     "--recipe",
@@ -178,18 +188,19 @@ def _computes(command: Callable[..., None]) -> Callable[..., None]:
     help="Names of training recipes: separated by commas, or the option repeated.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--first", type=click.IntRange(1), help="Only so many networks of the audit list.")
+@_NETWORKS
 @_computes
-def train(recipes: Sequence[str], seed: int, first: int | None, computing: _Computing) -> None:
-    """Train the networks of the audit list; stopped, it goes on where it was."""
-    from nasbench_imc.building.audit import audit_list
+def train(recipes: Sequence[str], seed: int, networks: str, computing: _Computing) -> None:
+    """Train networks; stopped, it goes on where it was."""
+    from nasbench_imc.building import audit
     from nasbench_imc.building.train_jobs import RECIPES, TrainJob
 
     names = list(dict.fromkeys(name for listed in recipes for name in listed.split(",")))
     for name in names:
         if name not in RECIPES:
             raise unknown("recipe", name, RECIPES)
-    jobs = [TrainJob(code, seed, name, computing.folders) for name in names for code in audit_list()[:first]]
+    codes = audit.networks(networks)
+    jobs = [TrainJob(code, seed, name, computing.folders) for name in names for code in codes]
     missing = {job.supernet for job in jobs if job.supernet is not None and not job.supernet.is_file()}
     if missing:
         raise BenchmarkError(
@@ -210,6 +221,93 @@ def supernet(recipe: str, seed: int, computing: _Computing) -> None:
     if recipe not in SHARED_RECIPES:
         raise unknown("recipe", recipe, SHARED_RECIPES)
     computing.run([SharedTrainJob(seed, recipe, computing.folders)])
+
+
+_TRAINED = click.option("--recipe", required=True, help="Name of the recipe that trained the networks.")
+
+
+@build.command()
+@_TRAINED
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_NETWORKS
+@_computes
+def evaluate(recipe: str, seed: int, networks: str, computing: _Computing) -> None:
+    """Evaluate trained networks on all hardware; stopped, it goes on where it was."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.evaluate_jobs import EvaluateJob
+
+    codes = audit.networks(networks)
+    jobs = [EvaluateJob(code, seed, recipe, computing.folders) for code in codes]
+    _check_trained(jobs, recipe, f"--seed {seed} --networks {networks}")
+    computing.run(jobs)
+
+
+@build.command("serial-audit")
+@_TRAINED
+@_NETWORKS
+@click.option(
+    "--page",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/crossbar",
+    show_default=True,
+    help="Folder of the table and the page.",
+)
+@_computes
+def serial_audit(recipe: str, networks: str, page: Path, computing: _Computing) -> None:
+    """Hold the surrogate of bit-serial arrays beside their exact simulation."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.serial_audit import AuditJob, write_audit
+
+    jobs = [AuditJob(code, 0, recipe, computing.folders) for code in audit.networks(networks)]
+    _check_trained(jobs, recipe, f"--networks {networks}")
+    computing.run(jobs)
+    for path in write_audit([job.path for job in jobs], page):
+        click.echo(path)
+
+
+@build.command()
+@_TRAINED
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_NETWORKS
+@click.option(
+    "--results",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default="datasets/raw/training",
+    show_default=True,
+    help="Folder of results of `train` and `evaluate`.",
+)
+@click.option(
+    "--datasets",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default="datasets",
+    show_default=True,
+    help="Where weights/ and raw/evaluation/ are.",
+)
+def shards(recipe: str, seed: int, networks: str, results: Path, datasets: Path) -> None:
+    """Keep finished networks: 216 a file, weights and evaluations; files that are there stay."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.shards import write_complete
+
+    codes = audit.networks(networks)
+    for source, out in (
+        (results / recipe / f"seed-{seed}", datasets / "weights"),
+        (results / "evaluation" / recipe / f"seed-{seed}", datasets / "raw" / "evaluation"),
+    ):
+        for path in write_complete(source, out, recipe, seed, networks, codes):
+            click.echo(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def _check_trained(jobs: Sequence[EvaluateJob | AuditJob], recipe: str, options: str) -> None:
+    from nasbench_imc.building.train_jobs import RECIPES
+
+    if recipe not in RECIPES:
+        raise unknown("recipe", recipe, RECIPES)
+    missing = [job for job in jobs if not job.path.exists() and not job.trained.is_file()]
+    if missing:
+        raise BenchmarkError(
+            f"{len(missing)} of {len(jobs)} networks are not trained yet, {missing[0].code} among them; "
+            f"first run: nasbench-imc build train --recipe {recipe} {options}"
+        )
 
 
 _LOG = click.option(
@@ -252,11 +350,11 @@ def gather(results: Path, log: Path) -> None:
 def study(log: Path, out: Path) -> None:
     """Compare the training recipes in the log with the reference: tables, figures and a page."""
     from nasbench_imc.building import study as comparing
-    from nasbench_imc.building.audit import STUDY_NETWORKS, audit_list
+    from nasbench_imc.building.audit import networks
     from nasbench_imc.building.study_page import write_page
     from nasbench_imc.building.training_log import read_log
 
-    done = comparing.study(read_log(log), audit_list()[:STUDY_NETWORKS])
+    done = comparing.study(read_log(log), networks("study"))
     for path in write_page(done, out):
         click.echo(path)
 

@@ -10,7 +10,8 @@ an ADC. The rules, which docstrings cite by number:
    blocks, so A = r c arrays (ISAAC, ISCA 2016; ZigZag-IMC).
 2. There are P T r N S conversions, and a product takes T max(t_array, M t_ADC) (ISAAC).
 3. Row blocks take P N (r - 1) additions, and buffer traffic at accumulator width.
-4. Depthwise filters are packed block-diagonally; utilisation is K N S / (A R C).
+4. Depthwise filters are packed block-diagonally, none across rows that are read apart; utilisation is
+   K N S / (A R C).
 5. What exceeds a chip of fixed size is reloaded in every inference, in rounds as large as the chip.
 6. Layers form a pipeline; latency and throughput are reported apart (ISAAC). Spare arrays may hold copies
    of slow layers: a pipeline with d_l copies of layer l takes max over l of ceil(P_l / d_l) t_MVM,l.
@@ -233,10 +234,16 @@ def adcs_per_array(hw: ConfigArrays) -> FloatArray:
 def packed_groups(layer: LayerArrays, hw: ConfigArrays) -> FloatArray:
     """Groups that share an array block-diagonally (rule 4); (L, H), at least 1.
 
-    Each group takes its own rows and its own columns: floor(R / K) by rows, floor(W / n) by columns, with
-    n outputs a group and W weights an array row. A group too large for an array spans several.
+    Each group takes its own rows and its own columns: as many as fit by rows, floor(W / n) by columns, with
+    n outputs a group and W weights an array row. By rows that is floor(R / K) where all are read together.
+    Where they are not, no group straddles two readings if it fits one, since its outputs would be converted
+    twice. A group too large for an array spans several.
     """
-    by_rows = np.floor(hw.rows / layer.fan_in)
+    readings = np.ceil(layer.fan_in / hw.active_rows)  # of one group
+    together = np.maximum(1.0, np.floor(hw.active_rows / layer.fan_in))  # groups in a reading
+    whole = np.floor(hw.rows / (readings * hw.active_rows))
+    left = hw.rows - whole * readings * hw.active_rows
+    by_rows = whole * together + np.floor(left / layer.fan_in)
     by_columns = np.floor(outputs_per_array(hw) / (layer.outputs / layer.groups))
     return np.maximum(1.0, np.minimum(np.minimum(by_rows, by_columns), layer.groups))
 
@@ -286,8 +293,7 @@ def row_groups(layer: LayerArrays, hw: ConfigArrays) -> FloatArray:
 def swept_groups(layer: LayerArrays, hw: ConfigArrays) -> FloatArray:
     """Row groups that an array sweeps one after another in one input step; (L, H).
 
-    The fullest array counts. An array of packed groups is swept whole, since filters may straddle the
-    boundary between two row groups.
+    The fullest array counts. An array of packed groups is swept whole, full or not.
     """
     dense = np.ceil(np.minimum(layer.fan_in, hw.rows) / hw.active_rows)
     return np.where(layer.groups > 1, np.ceil(hw.rows / hw.active_rows), dense)

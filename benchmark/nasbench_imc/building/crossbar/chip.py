@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from nasbench_imc.building.codes import Codes, crossbar_layers, full_scale
 from nasbench_imc.building.crossbar import devices, serial
-from nasbench_imc.building.crossbar.blocks import Block, block_codes, blocks, is_depthwise, kernel_area
+from nasbench_imc.building.crossbar.blocks import Block, block_codes, blocks, is_depthwise
 from nasbench_imc.building.crossbar.layers import (
+    WHOLE,
     AnalogLayer,
     DigitalLayer,
     NoisePool,
@@ -58,6 +59,8 @@ class Chip:
         Seconds after programming at which a surrogate is fitted.
     exact : bool
         Whether bit-serial arrays are simulated exactly instead of by a surrogate, at 30 times the time.
+    wires : bool
+        Whether wires have a resistance (IR drop); without, for comparison with simulators that have none.
 
     Notes
     -----
@@ -75,17 +78,19 @@ class Chip:
         *,
         fit_at: float = devices.SECONDS["1d"],
         exact: bool = False,
+        wires: bool = True,
     ) -> None:
         self.config = config
         self.weight_bits = next(iter(codes.values())).bits
         self._codes, self._calibration = codes, calibration
-        self._fit_at, self._exact = fit_at, exact
+        self._fit_at, self._exact, self._wires = fit_at, exact, wires
         self._pool = NoisePool(rng)
         self._pairs: devices.PcmPairs | None = None
         self._modules: dict[str, nn.Module] = {}
         self._cells: list[Tensor] = []
         self._empty: list[Tensor] = []
         self._folds: list[Tensor] = []
+        self._passed: list[float] = []
         self._parts: list[tuple[Part, torch.Size, Tensor]] = []
         self._network = copy.deepcopy(network)
         norms: dict[str, nn.Module] = {}
@@ -163,13 +168,15 @@ class Chip:
             # Where there is no weight, all slices are at their lowest level, which stands for zero.
             zero = self._off_diagonal * 2.0 ** (bits - 1)
             cells = self._flat - zero
-            return devices.read_sliced_weights(cells, bits, self.config.cell_bits, seconds, rng) + zero
+            read = devices.read_sliced_weights(cells, bits, self.config.cell_bits, seconds, rng) + zero
+            return torch.lerp(self._flat, read, torch.tensor(self._passed)[self._segment])
         return devices.read_sram(self._flat, bits, rng)
 
     def _total(self, weights: Tensor) -> Tensor:
-        """Sum of |w| over each part; (parts,), in double precision."""
+        """Sum of |w| over the cells of each part that hold weights; (parts,)."""
         totals = torch.zeros(len(self._parts), dtype=torch.float64)
-        return totals.index_add_(0, self._segment, weights.abs().double()).float()
+        held = weights.abs() * (1.0 - self._off_diagonal)
+        return totals.index_add_(0, self._segment, held.double()).float()
 
     def _output(self, name: str, layer: Layer, norms: dict[str, nn.Module]) -> _Output:
         """Scale, bias and the normalisation that follows, which is replaced by nothing."""
@@ -192,7 +199,10 @@ class Chip:
         assert config.adc_bits is not None
         rows = config.active_rows
         limit = full_scale(config.adc_bits)
-        spans = output_spans(name, layer, codes, self._calibration, rows)
+        steps = -(-config.input_bits // config.dac_bits)
+        base = 2**config.dac_bits
+        digits = tuple((base**k, base) for k in range(steps)) if steps > 1 else WHOLE
+        spans = output_spans(name, layer, codes, self._calibration, rows, digits)
         step = self._calibration.steps[name]
         packed = config.family != "sram-analog"  # a capacitor without charge adds nothing
         if is_depthwise(layer) and not packed:
@@ -205,9 +215,6 @@ class Chip:
         if config.family == "sram-analog":
             for part in parts:
                 part.noise = devices.sram_converter_noise(limit, config.supply_v)
-        steps = -(-config.input_bits // config.dac_bits)
-        base = 2**config.dac_bits
-        digits = [(base**k, base) for k in range(steps)]
         return AnalogLayer(
             layer,
             parts,
@@ -230,7 +237,7 @@ class Chip:
         self, layer: Layer, codes: Codes, block: Block, step: float, adc_step: float, output: _Output
     ) -> Part:
         held = block_codes(layer, codes.codes, block, packed=True)
-        every = block.rows == layer.weight.shape[1] * kernel_area(layer)
+        every = block.inputs == slice(0, layer.weight.shape[1]) and not is_depthwise(layer)
         part = Part(None if every else block.inputs, 1, held, output.gain)
         fold = torch.full_like(held, 1.0 / (step * adc_step)) * self._signal(layer, held)
         gain = output.gain[block.outputs] * adc_step
@@ -240,12 +247,15 @@ class Chip:
     def _signal(self, layer: Layer, held: Tensor) -> Tensor:
         """What IR drop leaves of each row's signal, in the shape of one output's weights."""
         g_max = {"pcm": devices.PCM_G_MAX, "rram-analog": devices.RRAM_G_MAX}.get(self.config.family)
-        if g_max is None:
+        if g_max is None or not self._wires:
             return torch.ones(())
         return devices.ir_drop(held[0].numel(), g_max).view(held.shape[1:])
 
-    def _place(self, part: Part, codes: Tensor, empty: Tensor, fold: Tensor, gain: Tensor) -> None:
-        """Give a part its place among the chip's cells."""
+    def _place(
+        self, part: Part, codes: Tensor, empty: Tensor, fold: Tensor, gain: Tensor, passed: float = 1.0
+    ) -> None:
+        """Give a part its place among the chip's cells, of whose deviations the share ``passed`` counts."""
+        self._passed.append(passed)
         self._cells.append(codes.flatten())
         self._empty.append(empty.flatten())
         self._folds.append(fold.flatten())
@@ -276,7 +286,7 @@ class Chip:
             part = Part(block.inputs if is_depthwise(layer) else None, 1, held, output.gain)
             gain = (output.gain * by_channel(fitted.gain, layer))[block.outputs]
             fold = torch.full_like(held, 1.0 / step)
-            self._place(part, held, _empty(layer, held), fold, gain)
+            self._place(part, held, _empty(layer, held), fold, gain, fitted.passed)
             parts.append(part)
         offset = output.offset + output.gain * by_channel(fitted.offset, layer)
         spread = (output.gain * by_channel(fitted.spread, layer)).abs()

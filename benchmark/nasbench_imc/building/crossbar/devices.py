@@ -41,7 +41,7 @@ SLICE_RELAXATION = (0.41183342, 0.04201137)  # sigma [uS] by powers of ln t
 SLICE_READ = 0.0277316483  # uS
 SLICE_READ_TIME = 1e-6  # s
 
-SRAM_CAPACITOR_MISMATCH = 2.1 * 10**-2.5  # sigma_C over C at 1 fF, 6.6 %
+SRAM_CAPACITOR_MISMATCH = 2.1 * 10**-2.5  # sigma_C over C at 1 fF, 0.66 %
 SRAM_ADC_NOISE = 0.5e-3  # V
 SRAM_SWING_LOSS = 1.3  # the line swings V_DD over this
 
@@ -235,7 +235,7 @@ def read_sliced_weights(
 def read_sram(codes: Tensor, weight_bits: int, rng: torch.Generator) -> Tensor:
     """Weights that charge-domain SRAM cells stand for [codes]; shape of ``codes``.
 
-    A weight is in two's complement, one cell a bit, and each cell's capacitor is off by 6.6 % (1 fF), for
+    A weight is in two's complement, one cell a bit, and each cell's capacitor is off by 0.66 % (1 fF), for
     good. The deviation of a weight is the sum over its set bits.
     """
     every = torch.arange(2**weight_bits, dtype=torch.int32)

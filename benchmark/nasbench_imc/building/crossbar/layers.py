@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Layer = nn.Conv2d | nn.Linear
+WHOLE = ((1, 0),)  # inputs applied in one step: a single digit
 
 
 class Rounder(nn.Module):
@@ -28,16 +29,23 @@ class Rounder(nn.Module):
 
 
 class RoundedAttention(nn.Module):
-    """Attention on a digital unit: queries, keys, values and attention weights are rounded."""
+    """Attention on a digital unit: queries, keys, values and attention weights are rounded.
+
+    A few images at a time, so that their attention weights stay in the processor's cache.
+    """
 
     def __init__(self, query: Rounder, key: Rounder, value: Rounder, bits: int) -> None:
         super().__init__()
-        self.query, self.key, self.value = query, key, value
-        self.share = Rounder(1.0 / (2**bits - 1), 0, 2**bits - 1)
+        self.query, self.key, self.value, self.levels = query, key, value, 2**bits - 1
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        scores = self.query(query) @ self.key(key).mul_(query.shape[-1] ** -0.5).transpose(-1, -2)
-        return self.share(scores.softmax(-1)) @ self.value(value)
+        query, value = self.query(query), self.value(value).mul_(1.0 / self.levels)
+        key = self.key(key).mul_(query.shape[-1] ** -0.5).transpose(-1, -2)
+        mixed = [
+            (q @ k).softmax(-1).mul_(self.levels).round_() @ v
+            for q, k, v in zip(query.split(16), key.split(16), value.split(16), strict=True)
+        ]
+        return torch.cat(mixed)
 
 
 class NoisePool:
@@ -137,8 +145,7 @@ class AnalogLayer(nn.Module):
         codes = torch.round(x / self.input_step)
         total = None
         for divisor, modulus in self.digits:
-            digit = torch.div(codes, divisor, rounding_mode="trunc")
-            digit = torch.fmod(digit, modulus) * self.input_step
+            digit = input_digit(codes, divisor, modulus) * self.input_step
             offset = self.offset if total is None else torch.zeros_like(self.offset)
             part = self._convert(digit, offset, float(divisor))
             total = part if total is None else total.add_(part)
@@ -168,8 +175,8 @@ class AnalogLayer(nn.Module):
 class SurrogateLayer(nn.Module):
     """A layer on bit-serial, bit-sliced crossbars: linear in its noisy weights, plus what its ADCs do.
 
-    That is a gain, an offset and normal noise for each channel, fitted to the exact simulation
-    (:mod:`nasbench_imc.building.crossbar.serial`).
+    That is a gain, an offset and normal noise for each channel, and a share of the weights' noise, fitted to
+    the exact simulation (:mod:`nasbench_imc.building.crossbar.serial`).
 
     Parameters
     ----------
@@ -241,6 +248,12 @@ def apply_layer(layer: Layer, x: Tensor, weight: Tensor, groups: int | None = No
     return functional.conv2d(
         x, weight, None, layer.stride, layer.padding, groups=layer.groups if groups is None else groups
     )
+
+
+def input_digit(codes: Tensor, divisor: int, modulus: int) -> Tensor:
+    """A digit of whole inputs, with their sign: ``codes / divisor`` modulo ``modulus``; 0 takes all of it."""
+    quotient = torch.div(codes, divisor, rounding_mode="trunc")
+    return torch.fmod(quotient, modulus) if modulus else quotient
 
 
 def by_channel(values: Tensor, layer: Layer) -> Tensor:

@@ -7,15 +7,22 @@ value ever seen would waste most of them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from nasbench_imc.building.codes import Codes, crossbar_layers
-from nasbench_imc.building.crossbar.blocks import block_codes, blocks, is_depthwise
-from nasbench_imc.building.crossbar.layers import RoundedAttention, Rounder, apply_layer, replaced
+from nasbench_imc.building.crossbar.blocks import Block, block_codes, blocks, is_depthwise
+from nasbench_imc.building.crossbar.layers import (
+    WHOLE,
+    RoundedAttention,
+    Rounder,
+    apply_layer,
+    input_digit,
+    replaced,
+)
 from nasbench_imc.building.networks import Attention, Tap
 
 COVERED = 0.9999  # share of values inside a range
@@ -46,7 +53,7 @@ class Calibration:
     inputs: Mapping[str, Tensor]
     steps: Mapping[str, float]
     signed: Mapping[str, bool]
-    spans: dict[tuple[str, int], tuple[float, ...]] = field(default_factory=dict)
+    spans: dict[tuple[object, ...], tuple[float, ...]] = field(default_factory=dict)
 
 
 def span(values: Tensor) -> float:
@@ -110,7 +117,7 @@ def _layer_inputs(
     inputs: dict[str, Tensor] = {}
     steps: dict[str, float] = {}
     signed: dict[str, bool] = {}
-    hooks = []
+    hooks = []  # on the rounders themselves, which chips go on to use
     for name in rounders:
         module = rounded.get_submodule(name)
 
@@ -129,19 +136,27 @@ def _layer_inputs(
             steps[name], signed[name] = source.step, source.low < 0
 
         layer.register_forward_pre_hook(read)
-    rounded(images)
-    for hook in hooks:  # rounders live on, in every chip
-        hook.remove()
+    try:
+        rounded(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return Calibration(rounders, attentions, inputs, steps, signed)
 
 
 @torch.no_grad()
 def output_spans(
-    name: str, layer: nn.Conv2d | nn.Linear, codes: Codes, calibration: Calibration, rows: int
+    name: str,
+    layer: nn.Conv2d | nn.Linear,
+    codes: Codes,
+    calibration: Calibration,
+    rows: int,
+    digits: Sequence[tuple[int, int]] = WHOLE,
 ) -> tuple[float, ...]:
     """Ranges of a layer's ADCs, one a row block [weight code x input code].
 
-    Blocks of a depthwise convolution have one range in common, since each holds few filters.
+    Blocks of a depthwise convolution have one range in common, since each holds few filters; so have the
+    digits of the inputs, whose sums the same ADC converts.
 
     Parameters
     ----------
@@ -152,24 +167,22 @@ def output_spans(
         Remembers the answer.
     rows : int
         Rows that are read together.
+    digits : sequence of (int, int)
+        As in :class:`~nasbench_imc.building.crossbar.layers.AnalogLayer`.
     """
-    if (name, rows) not in calibration.spans:
+    key = name, rows, codes.bits, tuple(digits)
+    if key not in calibration.spans:
+        applied = [input_digit(calibration.inputs[name], *digit) for digit in digits]
         cut = blocks(layer, rows)
-        if is_depthwise(layer):
-            found = [span(apply_layer(layer, calibration.inputs[name], codes.codes))] * len(cut)
-        else:
-            found = [
-                span(
-                    apply_layer(
-                        layer,
-                        _channels(calibration.inputs[name], block.inputs, layer),
-                        block_codes(layer, codes.codes, block, packed=False),
-                    )
-                )
-                for block in cut
-            ]
-        calibration.spans[name, rows] = tuple(max(value, 1.0) for value in found)
-    return calibration.spans[name, rows]
+
+        def reach(block: Block | None) -> float:
+            held = codes.codes if block is None else block_codes(layer, codes.codes, block, packed=False)
+            taken = [x if block is None else _channels(x, block.inputs, layer) for x in applied]
+            return span(torch.cat([apply_layer(layer, x, held) for x in taken]))
+
+        found = [reach(None)] * len(cut) if is_depthwise(layer) else [reach(block) for block in cut]
+        calibration.spans[key] = tuple(max(value, 1.0) for value in found)
+    return calibration.spans[key]
 
 
 def _channels(x: Tensor, part: slice, layer: nn.Conv2d | nn.Linear) -> Tensor:

@@ -4,7 +4,8 @@ Every bit of the inputs (two's complement, the sign bit counts negative) meets e
 (offset code, ISAAC, ISCA 2016) in every group of rows that is read together; each of these sums passes the
 ADC, and all are shifted and added digitally. That is 8 bits x 4 slices x row groups as much work as the
 layer itself, so it is done for a few images, and a gain, an offset and a spread for each channel
-stand for it in the rest.
+stand for it in the rest. An ADC whose step is a level or more rounds most of the cells' deviations away: how
+much of them passes is fitted too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch.nn import functional
 from nasbench_imc.building.codes import Codes
 from nasbench_imc.building.crossbar import devices
 from nasbench_imc.building.crossbar.blocks import Block, blocks, is_depthwise, kernel_area
+from nasbench_imc.building.crossbar.layers import apply_layer
 from nasbench_imc.building.crossbar.ranges import span
 
 Layer = nn.Conv2d | nn.Linear
@@ -70,6 +72,15 @@ def input_planes(rows: Tensor, bits: int, *, signed: bool) -> tuple[Tensor, Tens
     return planes, significance
 
 
+def row_groups(rows: int, reading: SerialReading) -> list[tuple[int, int]]:
+    """First row, and the one after the last, of each group that is read together; none spans two arrays."""
+    return [
+        (start, min(start + reading.active_rows, array + reading.array_rows, rows))
+        for array in range(0, rows, reading.array_rows)
+        for start in range(array, min(array + reading.array_rows, rows), reading.active_rows)
+    ]
+
+
 def converted_sums(
     rows: Tensor, cells: Tensor, reading: SerialReading, *, signed: bool, steps: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -96,19 +107,10 @@ def converted_sums(
     planes, significance = input_planes(rows, reading.input_bits, signed=signed)
     slices, outputs, k = cells.shape
     codes = 2**reading.adc_bits - 1
-    starts = [
-        start
-        for array in range(0, k, reading.array_rows)
-        for start in range(array, min(array + reading.array_rows, k), reading.active_rows)
-    ]
-    stops = [
-        min(start + reading.active_rows, (start // reading.array_rows + 1) * reading.array_rows, k)
-        for start in starts
-    ]
     flat = cells.reshape(slices * outputs, k)
     groups = [
         (planes[..., a:b] @ flat[:, a:b].T).view(*planes.shape[:2], slices, outputs)
-        for a, b in zip(starts, stops, strict=True)
+        for a, b in row_groups(k, reading)
     ]
     if steps is None:
         seen = [torch.cat([g[:, :, s].flatten() for g in groups]) for s in range(slices)]
@@ -128,23 +130,46 @@ class Surrogate:
     Attributes
     ----------
     gain, offset, spread : Tensor, shape (outputs,)
-        A converted sum is ``gain`` times the exact one plus ``offset`` plus normal noise of ``spread``
-        [weight code x input code].
+        A converted sum is ``gain`` times that of the cells, their deviations reduced, plus ``offset`` plus
+        normal noise of ``spread`` [weight code x input code].
+    passed : float
+        Share of the cells' deviations that passes, one for the layer [1].
     """
 
     gain: Tensor
     offset: Tensor
     spread: Tensor
+    passed: float
 
 
-def fit(exact: Tensor, converted: Tensor) -> Surrogate:
-    """Least squares of converted over exact sums, both (n, outputs), for each output."""
-    mean_x, mean_y = exact.mean(0), converted.mean(0)
-    x, y = exact - mean_x, converted - mean_y
+def fit(exact: Tensor, deviation: Tensor, converted: Tensor) -> Surrogate:
+    """Least squares of converted over exact sums, for each output.
+
+    Parameters
+    ----------
+    exact : Tensor, shape (n, outputs)
+        Sums of the codes.
+    deviation : Tensor, shape (n, outputs)
+        What the cells' deviations add to them before the ADCs.
+    converted : Tensor, shape (n, outputs)
+        Sums as the ADCs give them.
+    """
+    x, d, y = exact - exact.mean(0), deviation - deviation.mean(0), converted - converted.mean(0)
+    # Apart from what goes with the sums themselves (Frisch-Waugh), and pooled over outputs.
+    apart = d - x * _slope(x, d, otherwise=0.0)
+    power = float((apart * apart).sum())
+    passed = max(0.0, float((apart * y).sum()) / power) if power > 0 else 1.0
+    x = x + passed * d
+    gain = _slope(x, y, otherwise=1.0)
+    offset = converted.mean(0) - gain * (exact + passed * deviation).mean(0)
+    return Surrogate(gain, offset, (y - gain * x).square().mean(0).sqrt(), passed)
+
+
+def _slope(x: Tensor, y: Tensor, *, otherwise: float) -> Tensor:
+    """Of y over x, both centred, for each output; ``otherwise`` where x never changes."""
     variance = (x * x).sum(0)
-    gain = torch.where(variance > 0, (x * y).sum(0) / variance.clamp(min=1e-12), torch.ones_like(variance))
-    offset = mean_y - gain * mean_x
-    return Surrogate(gain, offset, (y - gain * x).square().mean(0).sqrt())
+    found = (x * y).sum(0) / variance.clamp(min=1e-12)
+    return torch.where(variance > 0, found, torch.full_like(variance, otherwise))
 
 
 class SlicedArrays:
@@ -215,7 +240,7 @@ class SlicedArrays:
         return torch.cat(outputs, dim=1), found
 
     def linear(self, inputs: Tensor, cells: list[Tensor]) -> Tensor:
-        """The same sums without ADCs; (pixels, outputs)."""
+        """The same sums of the cells without ADCs; (pixels, outputs)."""
         outputs = []
         for block, levels in zip(self.blocks, cells, strict=True):
             rows = unfolded(self.layer, inputs, block)
@@ -223,6 +248,11 @@ class SlicedArrays:
             weights = torch.einsum("sok,s->ok", levels, significance)
             outputs.append(rows @ weights.T - self._offset(rows, block))
         return torch.cat(outputs, dim=1)
+
+    def exact(self, inputs: Tensor) -> Tensor:
+        """The sums of the codes, without deviations and ADCs; (pixels, outputs)."""
+        sums = apply_layer(self.layer, inputs, self._codes)
+        return sums.flatten(0, -2) if sums.dim() < 4 else sums.permute(0, 2, 3, 1).flatten(0, 2)
 
     def _offset(self, rows: Tensor, block: Block) -> Tensor:
         """What the offset of the weights' code adds, for each output; (pixels, outputs or 1)."""
@@ -256,7 +286,8 @@ def fit_layer(
     """
     cells = arrays.draw(seconds, rng)
     converted, steps = arrays.sums(inputs, cells, None, signed=signed)
-    return fit(arrays.linear(inputs, cells), converted), steps
+    exact = arrays.exact(inputs)
+    return fit(exact, arrays.linear(inputs, cells) - exact, converted), steps
 
 
 class SerialLayer(nn.Module):

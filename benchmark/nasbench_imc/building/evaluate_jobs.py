@@ -1,0 +1,111 @@
+"""Evaluation jobs: a trained network's accuracy on all hardware, kept as one small file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nasbench_imc.building import archive
+from nasbench_imc.building.codes import decode
+from nasbench_imc.building.evaluation import COMPRESSIONS, declared_grid, evaluate
+from nasbench_imc.building.train_jobs import Folders, TrainJob, prepare, processor
+from nasbench_imc.errors import BenchmarkError
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """Evaluate one trained network; fields as in :class:`~nasbench_imc.building.train_jobs.TrainJob`."""
+
+    code: str
+    seed: int
+    recipe: str
+    folders: Folders
+
+    @property
+    def path(self) -> Path:
+        return self.folders.out / "evaluation" / self.recipe / f"seed-{self.seed}" / f"{self.code}.npz"
+
+    @property
+    def trained(self) -> Path:
+        """File of the training job whose codes are evaluated."""
+        return TrainJob(self.code, self.seed, self.recipe, self.folders).path
+
+    def run(self) -> None:
+        """Evaluate, and write what :mod:`nasbench_imc.building.evaluation_files` reads.
+
+        Raises
+        ------
+        BenchmarkError
+            Where the network was not trained, or its recipe keeps no weights.
+        """
+        data = prepare(self.folders.images, self.folders.cache)
+        try:
+            held = archive.read(self.trained)
+        except FileNotFoundError as error:
+            raise BenchmarkError(
+                f"{self.trained} is missing; run `nasbench-imc build train` first"
+            ) from error
+        network, codes = decode(self.code, held)
+        torch.set_flush_denormal(True)  # attention weights near zero would take ten times as long
+        began = time.process_time()
+        try:
+            done = evaluate(self.code, self.seed, network, codes, data)
+        finally:
+            torch.set_flush_denormal(False)
+        seconds = time.process_time() - began
+        cells = declared_grid()
+        inherited = "inherited_accuracy" in held
+        curve = np.concatenate(
+            [[held["inherited_accuracy"]] if inherited else [], held["validation_accuracy"]]
+        )
+        about = json.loads(held["about"].item())
+        archive.write(
+            self.path,
+            {
+                "about": np.array(
+                    json.dumps(
+                        {
+                            "code": self.code,
+                            "seed": self.seed,
+                            "protocol": self.recipe,
+                            "recipe": about["recipe"],
+                            "pixels": data.source,
+                            "torch": torch.__version__,
+                        },
+                        sort_keys=True,
+                    )
+                ),
+                "compressions": np.array(COMPRESSIONS, dtype=np.float64),
+                "cell_compression": np.array([cell.compression for cell in cells], dtype=np.int16),
+                "cell_class": np.array([cell.config.accuracy_class for cell in cells], dtype="S"),
+                "cell_time": np.array([cell.time for cell in cells], dtype="S3"),
+                **{f"{part}_accuracy": values for part, values in done.accuracy.items()},
+                **{f"{part}_subset": values for part, values in done.subset.items()},
+                **{f"{part}_full": values for part, values in done.full.items()},
+                "accuracy_digital": np.array([held["test_accuracy"], curve[-1]], dtype=np.float32),
+                "learning_curve": curve,
+                "weights_sha256": np.array(weights_digest(held)),
+            },
+            measured={
+                "training_seconds": np.concatenate(
+                    [[held["measured/inheritance_seconds"]] if inherited else [], held["measured/seconds"]]
+                ),
+                "evaluation_seconds": np.array(seconds),
+                "processor": np.array(processor()),
+            },
+        )
+
+
+def weights_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of a network's kept weights (:func:`codes.encode`); other arrays are left out."""
+    total = hashlib.sha256()
+    for name in ("codes", "scales", "other"):
+        total.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return total.hexdigest()

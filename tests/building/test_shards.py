@@ -1,0 +1,79 @@
+"""Shards: whole blocks only, equal bytes, damage named, and networks that come back."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from nasbench_imc.building import archive, shards  # noqa: E402
+from nasbench_imc.building.codes import encode  # noqa: E402
+from nasbench_imc.building.networks import HybridNetwork  # noqa: E402
+from nasbench_imc.errors import BenchmarkError  # noqa: E402
+
+CODES = ("c16x1-c24x1-c32x1", "m16x1-a24x1-c32x1", "a16x1-m24x1-a32x1")
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results"
+    for seed, code in enumerate(CODES):
+        network = HybridNetwork(code, torch.Generator().manual_seed(seed))
+        archive.write(folder / f"{code}.npz", encode(network), measured={"seconds": np.ones(2)})
+    return folder
+
+
+def test_only_blocks_without_a_gap_are_written_and_none_twice(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "BLOCK", 2)
+    (results / f"{CODES[2]}.npz").rename(tmp_path / "kept")
+    out = tmp_path / "weights"
+    (first,) = shards.write_complete(results, out, "r", 0, "all", CODES)
+    assert first.name == "r-seed0-all-0.zip"
+    before = first.stat()
+    (tmp_path / "kept").rename(results / f"{CODES[2]}.npz")
+    (second,) = shards.write_complete(results, out, "r", 0, "all", CODES)
+    assert second.name == "r-seed0-all-1.zip"
+    assert first.stat().st_mtime_ns == before.st_mtime_ns
+    assert [name for name, _ in shards.read_shard(second)] == [f"{CODES[2]}.npz"]
+
+
+def test_equal_files_give_equal_bytes(results, tmp_path):
+    (a,) = shards.write_complete(results, tmp_path / "a", "r", 0, "all", CODES)
+    (b,) = shards.write_complete(results, tmp_path / "b", "r", 0, "all", CODES)
+    assert a.read_bytes() == b.read_bytes()
+
+
+def test_a_network_comes_back_from_its_shard(results, tmp_path):
+    shards.write_complete(results, tmp_path, "r", 0, "all", CODES)
+    network, codes = shards.load_network(tmp_path, CODES[1], "r")
+    with np.load(results / f"{CODES[1]}.npz") as held:
+        flat = torch.cat([layer.codes.flatten() for layer in codes.values()])
+        np.testing.assert_array_equal(flat.numpy(), held["codes"])
+    assert not network.training
+    for name, layer in codes.items():
+        assert torch.equal(network.get_submodule(name).weight, layer.weight)
+
+
+def test_what_is_not_there_is_named(results, tmp_path):
+    shards.write_complete(results, tmp_path, "r", 0, "all", CODES)
+    with pytest.raises(BenchmarkError, match=r"none of the 1 shards .*r-seed0.* holds c16x2"):
+        shards.load_network(tmp_path, "c16x2-c24x1-c32x1", "r")
+    with pytest.raises(BenchmarkError, match="none of the 0 shards"):
+        shards.load_network(tmp_path, CODES[0], "r", seed=1)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.999])
+def test_a_cut_shard_is_named(results, tmp_path, keep):
+    (path,) = shards.write_complete(results, tmp_path, "r", 0, "all", CODES)
+    packed = path.read_bytes()
+    path.write_bytes(packed[: int(keep * len(packed))])
+    with pytest.raises(BenchmarkError, match=r"r-seed0-all-0\.zip is missing or a damaged shard"):
+        list(shards.read_shard(path))
+
+
+def test_a_flipped_bit_is_found(results, tmp_path):
+    (path,) = shards.write_complete(results, tmp_path, "r", 0, "all", CODES)
+    packed = bytearray(path.read_bytes())
+    packed[len(packed) // 2] ^= 1
+    path.write_bytes(bytes(packed))
+    with pytest.raises(BenchmarkError, match="damaged shard"):
+        list(shards.read_shard(path))
