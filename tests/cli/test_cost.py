@@ -48,7 +48,14 @@ def test_a_space_on_a_chip(cost: Callable[..., Result], tmp_path: Path) -> None:
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["arch"] for row in rows] == list(Hybrid().architectures)
-    assert set(rows[0]) == {"arch", *METRICS, "programming_time", "reload_rounds", "lifetime"}
+    assert set(rows[0]) == {
+        "arch",
+        *METRICS,
+        "programming_time",
+        "reload_rounds",
+        "reload_energy",
+        "lifetime",
+    }
     energies = [float(row["energy"]) for row in rows]
     assert shown["costs"]["energy"]["min"] == min(energies)
     assert shown["costs"]["energy"]["max"] == max(energies)

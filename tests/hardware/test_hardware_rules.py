@@ -182,6 +182,10 @@ def test_reloading_wears_nvm_out() -> None:
     wear = deployment_costs([PAIR, big], [*tight, BY_ID["pcm-r64-adc8-mux4"]])
     assert wear["reload_rounds"].tolist() == [[0, 0, 0, 0], [3, 3, 3, 0]]
     assert wear["lifetime"].tolist() == [[np.inf] * 4, [np.inf, 1e6 / 3, 1e8 / 3, np.inf]]
+    fits, reloaded = (network_costs([net], tight)["programming_energy"][0] for net in (PAIR, big))
+    assert not wear["reload_energy"][0].any()
+    assert wear["reload_energy"][1, :3] == pytest.approx(reloaded)
+    assert (reloaded > fits).all()
     # 64 rows: of SRAM 1.2197 ns, of RRAM 8.5 pulses of 550 ns, of PCM 20 of 55 ns; 3 rounds
     rows = 64e-3 * np.array([0.958303 * 28 / 22, 8.5 * 550, 20 * 55])
     assert wear["programming_time"][0, :3] == pytest.approx(rows)

@@ -113,6 +113,8 @@ def test_the_page_s_example_works() -> None:
         ("fan_in", "fanin", r"line 2: unknown column 'fanin'; did you mean 'fan_in'"),
         ("fan_in", "pixels", r"line 2: column 'pixels' stands twice"),
         ("kind,", "", r"line 2: columns are missing: kind"),
+        ("fc,mvm", '"fc,mvm', r"line 7: unexpected end of data"),
+        ("fc,mvm", "f" * 200_000 + ",mvm", r"line 7: field larger than field limit"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(old: str, new: str, message: str) -> None:

@@ -23,7 +23,12 @@ from nasbench_imc.networks import Network
 from nasbench_imc.spaces import NB201, Hybrid
 
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
-_DEPLOYMENT_UNITS = {"programming_time": "us", "reload_rounds": "count", "lifetime": "inferences"}
+_DEPLOYMENT_UNITS = {
+    "programming_time": "us",
+    "reload_rounds": "count",
+    "reload_energy": "uJ",
+    "lifetime": "inferences",
+}
 _LAYER_UNITS = {"arrays": "count", "utilisation": "%", "latency": "us", "energy": "uJ"} | {
     f"energy_{name}": "uJ" for name in ENERGY_COMPONENTS[:7]
 }
@@ -182,12 +187,16 @@ def _draw(path: Path, costs: Mapping[str, np.ndarray], title: str) -> None:
     figure.suptitle(title)
     parts = (("energy", "uJ", ENERGY_COMPONENTS), ("area", "mm2", AREA_COMPONENTS))
     for axes, (metric, unit, names) in zip(figure.subplots(1, 2), parts, strict=True):
-        values = [costs[f"{metric}_{name}"] for name in names]
+        bars = {name.replace("_", " "): costs[f"{metric}_{name}"] for name in names}
+        if metric == "energy" and costs["reload_energy"].any():
+            bars["array"] = bars["array"] - costs["reload_energy"]
+            bars["reloading weights"] = costs["reload_energy"]
+        values = list(bars.values())
         low, middle, high = np.array([np.quantile(value, (0.25, 0.5, 0.75)) for value in values]).T
         many = len(costs[metric]) > 1
         spread = np.array([middle - low, high - middle]) if many else None
-        axes.barh(range(len(names)), middle, xerr=spread, color="#4878a8", ecolor="#303030")
-        axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+        axes.barh(range(len(bars)), middle, xerr=spread, color="#4878a8", ecolor="#303030")
+        axes.set_yticks(range(len(bars)), list(bars))
         axes.invert_yaxis()
         axes.set_xlabel(f"{metric} [{unit}]" + (", median and quartiles" if many else ""))
         axes.spines[["top", "right"]].set_visible(False)

@@ -470,18 +470,27 @@ def deployment_costs(
     dict of str to ndarray (A, H)
         ``programming_time`` [us]: writing all weights once, all arrays at once, row by row, in as many
         rounds as the chip needs. ``reload_rounds``: how often each device is written in an inference, 0
-        where the network fits. ``lifetime`` [inferences]: endurance over these writes; infinite where
+        where the network fits. ``reload_energy`` [uJ]: writing them in an inference, a part of
+        ``energy_array``. ``lifetime`` [inferences]: endurance over these writes; infinite where
         nothing is reloaded, and for SRAM. Endurance counts writes, each with all its pulses.
     """
     hw = mapping.config_arrays(configs, weight_bits)
     scale = Scaler(load_constants() if constants is None else constants, hw)
     layer, members = _distinct_layers(networks)
-    array_count = layer_counts(members, layer.fan_in.shape[0]) @ mapping.arrays(layer, hw)
+    counts = layer_counts(members, layer.fan_in.shape[0])
+    array_count = counts @ mapping.arrays(layer, hw)
     rounds = mapping.reload_rounds(array_count, hw)
     time = np.maximum(rounds, 1.0) * hw.rows * components.write_time(scale)
     with np.errstate(divide="ignore"):
         lifetime = components.endurance(scale) / rounds
-    return {"programming_time": time * 1e-3, "reload_rounds": rounds, "lifetime": lifetime}
+    used = mapping.used_cells(layer, hw) * components.write_energy(scale)
+    writes = np.where(rounds > 0, counts @ used, 0.0)
+    return {
+        "programming_time": time * 1e-3,
+        "reload_rounds": rounds,
+        "reload_energy": writes * 1e-6,
+        "lifetime": lifetime,
+    }
 
 
 def derive(metrics: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

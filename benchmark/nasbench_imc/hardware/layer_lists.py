@@ -91,7 +91,10 @@ def parse_layers(text: str, source: str = "layers") -> LayerList:
         if not content.strip() or content.lstrip().startswith("#"):
             continue
         place = f"{source}, line {line}"
-        cells = [cell.strip() for cell in next(csv.reader([content]))]
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([content], strict=True))]
+        except csv.Error as error:
+            raise LayerListError(f"{place}: {error}") from None
         if header is None:
             header = _header(cells, place)
             continue
