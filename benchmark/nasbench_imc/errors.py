@@ -42,6 +42,10 @@ class LogError(BenchmarkError):
     """A run log that is unreadable, incomplete or belongs to other data."""
 
 
+class MacroFileError(BenchmarkError, ValueError):
+    """A file of published macros that cannot be read."""
+
+
 def unknown(kind: str, given: object, valid: Iterable[object], *, show: int = 6) -> UnknownNameError:
     """An :class:`UnknownNameError` that names the nearest valid choices, or the first ``show``.
 
