@@ -19,6 +19,7 @@ _COMMANDS = {
     "run": "search",
     "score": "board",
     "leaderboard": "board",
+    "validate": "validate",
     "build": "build",
 }
 

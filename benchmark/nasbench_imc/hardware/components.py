@@ -80,7 +80,9 @@ def adc_energy(bits: FloatArray, scale: Scaler, model: AdcModel = "zigzag") -> F
         If the model is none of these.
     """
     if model == "zigzag":
-        published = bits * scale.charge("adc_energy_linear") + 4.0**bits * scale.charge("adc_energy_exponential")
+        published = bits * scale.charge("adc_energy_linear") + 4.0**bits * scale.charge(
+            "adc_energy_exponential"
+        )
         return scale.value("adc_energy_calibration") * published
     if model == "survey":
         return _survey_adc_energy(bits, scale) * (scale.hw.supply_v / scale.value("reference_supply")) ** 2

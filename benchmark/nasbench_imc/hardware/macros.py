@@ -31,14 +31,19 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
     "area_mm2": {"mm2": 1.0, "um2": 1e-6},
     "tops_per_w": {"tops/w": 1.0, "gops/w": 1e-3, "pops/w": 1e3},
     "tops_per_mm2": {"tops/mm2": 1.0, "gops/mm2": 1e-3, "pops/mm2": 1e3},
-    **{name: {"b": 1.0, "bit": 1.0, "bits": 1.0} for name in ("cell_bits", "weight_bits", "input_bits", "adc_bits")},
+    **{
+        name: {"b": 1.0, "bit": 1.0, "bits": 1.0}
+        for name in ("cell_bits", "weight_bits", "input_bits", "adc_bits")
+    },
 }
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 _MISSING = frozenset({"", "-", "--", "n/a", "na", "nan", "none", "null", "unknown", "?"})
 
 _NOTES: Mapping[str, re.Pattern[str]] = {
     "dot_product": re.compile(r"dot-product N\s*=\s*([\d.]+)", re.IGNORECASE),
-    "active_subset": re.compile(r"activates (\d+)\s*x\s*\d+ subset", re.IGNORECASE),
+    "active_rows": re.compile(
+        r"activates (\d+)\s*x\s*\d+ subset|(\d+) rows activated in parallel", re.IGNORECASE
+    ),
     "cycle_ns": re.compile(r"T_core_ns\s*=\s*([\d.]+)", re.IGNORECASE),
     "toggle": re.compile(r"([\d.]+)\s*% toggle", re.IGNORECASE),
     "sparsity": re.compile(r"([\d.]+)\s*% (?:\w+ )?sparsity", re.IGNORECASE),
@@ -158,7 +163,7 @@ def read_macros(path: Path) -> list[Macro]:
     _check_header(path, header)
     if len(lines) == 1:
         raise MacroFileError(f"{path}: no macros below the header")
-    macros = []
+    macros: list[Macro] = []
     for line, values in lines[1:]:
         if len(values) > len(header):
             raise MacroFileError(
@@ -213,7 +218,7 @@ def _macro(row: Mapping[str, str], number: int) -> Macro:
         area_mm2=read("area_mm2"),
         data_kind=row.get("data_kind", ""),
         half=row.get("half", ""),
-        dot_product=noted["active_subset"] if math.isnan(noted["dot_product"]) else noted["dot_product"],
+        dot_product=noted["active_rows"] if math.isnan(noted["dot_product"]) else noted["dot_product"],
         cycle_ns=noted["cycle_ns"],
         toggle=noted["toggle"] / 100.0,
         sparsity=noted["sparsity"] / 100.0,
@@ -252,5 +257,5 @@ def parse_number(text: str, units: Mapping[str, float]) -> float | None:
 
 def _found(pattern: re.Pattern[str], notes: str) -> float:
     match = pattern.search(notes)
-    value = parse_number(match[1], {}) if match else math.nan
+    value = parse_number(next(filter(None, match.groups())), {}) if match else math.nan
     return math.nan if value is None else value

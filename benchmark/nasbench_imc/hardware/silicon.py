@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nasbench_imc.hardware import components, mapping
 from nasbench_imc.hardware.components import AdcModel, Scaler
-from nasbench_imc.hardware.config import sliced_active_rows
+from nasbench_imc.hardware.config import grid, sliced_active_rows
 from nasbench_imc.hardware.constants import Constants, FloatArray, load_constants, with_values
 from nasbench_imc.hardware.macros import Macro
 from nasbench_imc.hardware.mapping import BoolArray, ConfigArrays, LayerArrays
@@ -35,7 +35,8 @@ _ADC_BIT_LIMIT = 14.0
 _NEEDED = ("node_nm", "rows", "cols", "cell_bits", "weight_bits", "input_bits", "adc_bits", "supply_v")
 
 # Nominal supply of logic by node, as of common foundry processes [nm], [V].
-_NOMINAL_SUPPLY = ((5.0, 0.7), (7.0, 0.75), (16.0, 0.8), (28.0, 0.9), (40.0, 1.1), (65.0, 1.2), (130.0, 1.5), (180.0, 1.8))
+_NOMINAL_NODES = (5.0, 7.0, 16.0, 28.0, 40.0, 65.0, 130.0, 180.0)
+_NOMINAL_SUPPLIES = (0.7, 0.75, 0.8, 0.9, 1.1, 1.2, 1.5, 1.8)
 
 # A device with a whole weight of more bits than this is taken for analog, in pairs.
 _MAX_LEVEL_BITS = 2.0
@@ -150,7 +151,8 @@ def layout(macro: Macro) -> Layout:
     - a missing precision of weights or inputs is that of the other, an ADC's that of the input;
     - cells: SRAM one bit; NVM of up to 2 bits a weight one device, of more a pair of analog devices;
     - inputs of several bits enter at once, and bits of an SRAM weight are summed before the ADC, unless the
-      ADC has fewer than half as many bits, or the notes call the input serial;
+      ADC has fewer than half as many bits, or the notes call the input serial; inputs of digital macros and
+      of NVM devices with one weight or slice each enter bit by bit;
     - rows read together: as the notes say; else for one device a weight what the ADC resolves
       (:func:`~nasbench_imc.hardware.config.sliced_active_rows`), for all else every row.
     """
@@ -167,7 +169,7 @@ def layout(macro: Macro) -> Layout:
     supply = macro.supply_v
     if math.isnan(supply) or not _SUPPLY_LIMITS[0] <= supply <= _SUPPLY_LIMITS[1]:
         given = "" if math.isnan(supply) else f", not {supply:g} V, at which no logic of this model runs"
-        supply = float(np.interp(macro.node_nm, *zip(*_NOMINAL_SUPPLY, strict=True)))
+        supply = float(np.interp(macro.node_nm, _NOMINAL_NODES, _NOMINAL_SUPPLIES))
         notes.append(f"supply {supply:.2g} V, nominal at {macro.node_nm:g} nm{given}")
     adc_bits = macro.adc_bits
     if not digital and math.isnan(adc_bits):
@@ -181,7 +183,8 @@ def layout(macro: Macro) -> Layout:
             notes.append("a weight is a pair of analog devices")
     slices = math.ceil(weight_bits / cell_bits) * (2.0 if pair else 1.0)
     narrow_adc = not digital and adc_bits < input_bits / 2.0
-    serial = digital or macro.serial or narrow_adc
+    levels = not sram and not pair
+    serial = digital or macro.serial or narrow_adc or levels
     dac_bits = 1.0 if serial else input_bits
     if digital and not math.isnan(macro.bits_a_cycle):
         dac_bits = min(input_bits, macro.bits_a_cycle)
@@ -194,7 +197,7 @@ def layout(macro: Macro) -> Layout:
         notes.append("the dot product runs along the columns")
     if math.isnan(active):
         active = rows
-        if not (sram or pair):
+        if levels:
             bits = (int(adc_bits), math.ceil(cell_bits), math.ceil(dac_bits))
             active = float(sliced_active_rows(int(rows), *bits))
         notes.append(f"{active:g} of {rows:g} rows read together")
@@ -338,7 +341,9 @@ def _predict(layouts: Sequence[Layout], constants: Constants, adc_model: AdcMode
     energy = {
         "array": phases * steps * array,
         "adc": phases * conversions * components.adc_energy(hw.adc_bits, scale, adc_model),
-        "dac": np.where(hw.has_adc, phases * mapping.row_drives(layer, hw) * components.dac_energy(scale), 0.0),
+        "dac": np.where(
+            hw.has_adc, phases * mapping.row_drives(layer, hw) * components.dac_energy(scale), 0.0
+        ),
         "accumulation": _accumulation(layer, scale, phases * conversions, outputs / readings),
         "leakage": components.array_leakage(scale, areas) * time,  # mW x ns = pJ
     }
@@ -389,7 +394,10 @@ def _full_reading(active: FloatArray, outputs: FloatArray) -> LayerArrays:
 
 
 def _config_arrays(layouts: Sequence[Layout]) -> ConfigArrays:
-    """The read part of each array as a configuration; bits need not be whole here."""
+    """The read part of each array as a configuration; bits need not be whole here.
+
+    What surrounds an array in a chip is that of a grid configuration and not used.
+    """
 
     def row(values: Sequence[float]) -> FloatArray:
         return np.array(values, dtype=np.float64)
@@ -401,7 +409,8 @@ def _config_arrays(layouts: Sequence[Layout]) -> ConfigArrays:
     slices = row([item.slices for item in layouts])
     merged = row([1.0 if item.merged or item.pair else item.slices for item in layouts])
     digital = flag([item.digital for item in layouts])
-    return ConfigArrays(
+    return replace(
+        mapping.config_arrays([grid()[0]] * count),
         rows=row([item.active_rows for item in layouts]),
         columns=row([item.columns for item in layouts]),
         active_rows=row([item.active_rows for item in layouts]),
@@ -412,8 +421,6 @@ def _config_arrays(layouts: Sequence[Layout]) -> ConfigArrays:
         slices=slices,
         conversion_slices=np.where(digital, 0.0, merged),
         weight_bits=row([item.weight_bits for item in layouts]),
-        arrays_per_tile=np.ones(count),
-        tiles=np.full(count, np.nan),
         node_nm=row([item.macro.node_nm for item in layouts]),
         supply_v=row([item.supply_v for item in layouts]),
         has_adc=~digital,
@@ -584,4 +591,3 @@ def summarise(comparisons: Sequence[Comparison], *, by_chip: bool = True) -> Sum
         within_1_5=float(np.mean(votes <= math.log(1.5) + slack)),
         within_3=float(np.mean(votes <= math.log(3.0) + slack)),
     )
-
