@@ -162,7 +162,7 @@ def _figures(item: Comparison, area: bool) -> tuple[float, float, bool]:
 def _scatter(compared: Sequence[Comparison], area: bool) -> bytes:
     silicon = [item for item in compared if not (item.macro.simulated or item.skipped_because)]
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9.6, 4.9), layout="constrained")
+        figure = Figure(figsize=(10.0, 5.6), layout="constrained")
         panels = figure.subplots(1, 2, sharex=True, sharey=True)
         for panel, half in zip(panels, ("calibration", "check"), strict=True):
             panel.set(xscale="log", yscale="log", title=f"{half} half", xlabel="published")
@@ -223,6 +223,7 @@ def _sensitivity_figure(ranks: pd.DataFrame) -> bytes:
         labels += [f"{group} ±30 %"] if steps else []
         labels += [f"{group} {change}" for change in others]
     position = {label: -i for i, label in enumerate(labels)}
+    lowest = float(ranks[[f"{column}_min" for column, _ in _PANELS]].min().min())
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(15.0, 0.235 * len(labels) + 1.4), layout="constrained")
         panels = figure.subplots(1, len(_PANELS), sharey=True)
@@ -238,7 +239,7 @@ def _sensitivity_figure(ranks: pd.DataFrame) -> bytes:
             panel.set_title(title, fontsize=8.5)
             panel.axvline(1.0, color="#999999", lw=0.7)
             panel.grid(axis="both", color="#ececec", lw=0.6)
-            panel.set_xlim(min(0.0, panel.get_xlim()[0]), 1.04)
+            panel.set_xlim(lowest - 0.03, 1.03)
             panel.set_ylim(-len(labels) + 0.4, 0.6)
         panels[0].set_yticks(list(position.values()), list(position), fontsize=8)
         return _png(figure)
@@ -439,12 +440,12 @@ def _sensitivity_text(ranks: pd.DataFrame) -> str:
         row = steps.sort_values(column, kind="stable").to_dict("records")[0]
         return f"{row[column]:.2f} ({row['group']} {row['change']})"
 
-    nodes = ", ".join(f"{node:g} nm at {supply:g} V" for node, supply in NODES.items())
+    nodes = ", ".join(f"{node:g} nm" for node in NODES)
     return f"""\
 Every distinct network of `nb201` (5,425) was costed again on its 76 configurations under each changed
 assumption. Kendall's tau compares rankings with the model's own; *front kept* is the share of the
 non-dominated designs that are non-dominated still. Points are medians over configurations (for networks)
-or over a sample of networks (for configurations); lines reach to the worst one. Nodes: {nodes}; all
+or over a sample of networks (for configurations); lines reach to the worst one. At other nodes ({nodes}) all
 configurations move there together.
 
 Lowest medians with one constant changed by 30 %: networks by energy {worst("tau_networks_energy")}, by
