@@ -14,12 +14,12 @@ from nasbench_imc.errors import BenchmarkError
 _COMMANDS = {
     "info": "table",
     "query": "table",
+    "validate": "validate",
     "tasks": "search",
     "methods": "search",
     "run": "search",
     "score": "board",
     "leaderboard": "board",
-    "validate": "validate",
     "build": "build",
 }
 
