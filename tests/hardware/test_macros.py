@@ -66,6 +66,15 @@ def test_units_order_case_and_further_columns_do_not_matter(tmp_path: Path) -> N
     assert compare([other])[0].tops_per_w == compare([plain])[0].tops_per_w
 
 
+def test_line_ends_and_quoted_breaks_are_those_of_csv(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    quoted = LINE.replace("one", '"one, \u2028of ""two""\r\nlines"')
+    path.write_bytes(f"{HEADER}\r\n\r\n{quoted}\r\n{LINE}".encode())
+    first, second = read_macros(path)
+    assert first.name == 'one, \u2028of "two"\r\nlines'
+    assert first.tops_per_w == second.tops_per_w == 50.0
+
+
 def test_a_short_row_lacks_its_last_fields(tmp_path: Path) -> None:
     macro = read_one(tmp_path / "a.csv", HEADER, "one,AIMC,SRAM,28,64,64,4,4")
     assert math.isnan(macro.adc_bits)

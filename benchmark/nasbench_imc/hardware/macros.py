@@ -8,6 +8,7 @@ read where it has one of a few fixed forms ("dot-product N=64", "T_core_ns=5", "
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -151,12 +152,11 @@ def read_macros(path: Path) -> list[Macro]:
         raise MacroFileError(f"{path}: not a text file in UTF-8 ({error})") from error
     if "\0" in text:
         raise MacroFileError(f"{path}: holds NUL bytes; a CSV file is expected")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        # As one stream, since a quoted field may hold line breaks.
-        reader = csv.reader(text.splitlines(keepends=True), strict=True)
         lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except csv.Error as error:
-        raise MacroFileError(f"{path}: not a CSV file: {error}") from error
+        raise MacroFileError(f"{path}, line {reader.line_num}: not a CSV file: {error}") from error
     if not lines:
         raise MacroFileError(f"{path}: the file is empty; a header and one row a macro are expected")
     header = [column.strip().lower() for column in lines[0][1]]
