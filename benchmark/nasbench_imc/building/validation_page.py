@@ -300,6 +300,7 @@ def readme(done: Validation, reading: str | None) -> str:
         "## Which rankings stand",
         _sensitivity_text(done.ranks),
         "![Rankings under other assumptions](sensitivity.png)",
+        "Orange: 30 % more; blue: 30 % less; black: all else.",
         _sensitivity_table(done.ranks),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
