@@ -31,6 +31,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         survey=compare(macros, adc_model="survey"),
         fit=Fit(values, 24, 1.82, 1.66),
         spread={name: (value, value) for name, value in values.items()},
+        left_out=np.array([0.1, 0.7]),
+        left_out_published=np.array([0.2, 0.9]),
         ranks=sensitivity(Space(networks, np.array([60.0, 70.0, 80.0]), grid(), np.array([0, 2]))),
     )
     folder = tmp_path_factory.mktemp("page")
@@ -51,6 +53,7 @@ def test_every_ratio_is_there(page: Path) -> None:
             assert any(item.skipped_because in line for line in own), name
         elif not math.isnan(item.ratio):
             assert any(f"| {item.ratio:.2f} |" in line for line in own), name
+    assert "a factor 1.49 in the median, mean |ln ratio| 0.40" in " ".join(lines)
     assert "What a person says of it." in text
     for figure in page.glob("*.png"):
         assert figure.name in text

@@ -124,3 +124,13 @@ def calibrate(macros: Sequence[Macro]) -> Fit:
     best = minimize(loss, start, method="Powell", options={"xtol": 1e-4, "ftol": 1e-9})
     values = {name: float(f"{math.exp(log):.3g}") for name, log in zip(names, best.x, strict=True)}
     return Fit(values, int(rows.size), median_factor(start), median_factor(best.x))
+
+
+def chip_errors(macros: Sequence[Macro], constants: Constants) -> dict[str, float]:
+    """Median |ln(predicted / published)| of each chip of the calibration half, by its reference."""
+    target = _target(macros)
+    if not target.layouts:
+        return {}
+    errors = np.abs(target.errors(constants))
+    names = list(dict.fromkeys(item.macro.reference for item in target.layouts))
+    return {name: float(np.median(errors[target.chip == i])) for i, name in enumerate(names)}
