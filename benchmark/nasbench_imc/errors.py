@@ -22,6 +22,10 @@ class TableError(BenchmarkError):
     """A table that is missing, truncated, altered or of another schema."""
 
 
+class MacroFileError(BenchmarkError, ValueError):
+    """A file of published macros that cannot be read."""
+
+
 class TaskError(BenchmarkError):
     """A task file that is malformed or does not belong to the table."""
 

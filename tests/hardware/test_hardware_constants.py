@@ -7,9 +7,16 @@ import pytest
 
 from nasbench_imc.hardware import grid, load_constants, mapping, with_values
 from nasbench_imc.hardware.components import Scaler, adc_area, adc_energy
-from nasbench_imc.hardware.constants import area_scale, delay_scale, energy_scale
+from nasbench_imc.hardware.constants import (
+    area_scale,
+    delay_scale,
+    energy_factor,
+    energy_scale,
+    published_constants,
+)
 
 CONSTANTS = load_constants()
+PUBLISHED = published_constants()
 
 
 def test_every_constant_has_a_source() -> None:
@@ -56,7 +63,7 @@ def test_with_values_changes_a_copy_and_knows_its_names() -> None:
 def test_adc_at_28_nm(
     bits: int, energy: float, area: float, survey_energy: float, survey_area: float
 ) -> None:
-    scale = Scaler(CONSTANTS, mapping.config_arrays(grid()[:1]))
+    scale = Scaler(PUBLISHED, mapping.config_arrays(grid()[:1]))
     b = np.array([float(bits)])
     assert adc_energy(b, scale)[0] == pytest.approx(energy, abs=0.006)
     assert adc_area(b, scale)[0] == pytest.approx(area, abs=1)
@@ -69,9 +76,19 @@ def test_adc_at_28_nm(
 def test_scaling_by_node_and_supply() -> None:
     node, supply = np.array([28.0, 32.0, 28.0]), np.array([0.9, 0.9, 0.45 * 2**0.5])
     # Stillmaker and Baas at 0.9 V: 0.541209 at 32 nm, 0.200790 at 20 nm, so 0.427736 at 28 nm.
-    factors = energy_scale(CONSTANTS, 32.0, node, supply)
+    factors = energy_scale(PUBLISHED, 32.0, node, supply)
     assert factors == pytest.approx([0.427736 / 0.541209, 1.0, 0.5 * 0.427736 / 0.541209], rel=1e-5)
     assert energy_scale(CONSTANTS, None, node, supply) == pytest.approx([1.0, 1.0, 1.0])
     assert area_scale(32.0, node) == pytest.approx([0.765625, 1.0, 0.765625])
     # V / (V - 0.35)^1.3 at 0.6364 V: 0.70711 x (0.55 / 0.2864)^1.3 = 0.70711 x 2.3357 times that at 0.9 V.
     assert delay_scale(CONSTANTS, 28.0, node, supply) == pytest.approx([1.0, 32 / 28, 1.6516], rel=1e-4)
+
+
+def test_energy_scaling_is_damped_and_goes_on_beyond_the_table() -> None:
+    node, supply = np.array([28.0, 32.0]), np.array([0.9, 0.9])
+    exponent = CONSTANTS["energy_node_exponent"].value
+    assert 0.5 < exponent < 1.0
+    expected = [(0.427736 / 0.541209) ** exponent, 1.0]
+    assert energy_scale(CONSTANTS, 32.0, node, supply) == pytest.approx(expected, rel=1e-5)
+    # Outside 7 to 130 nm in proportion to the node.
+    assert energy_factor(CONSTANTS, [3.5, 260.0]) == pytest.approx([0.086453 / 2, 2.67441 * 2])

@@ -1,7 +1,8 @@
 """Layer costs: one worked layer a family, and laws that every layer obeys.
 
-The worked numbers are computed from the equations on paper, at 28 nm and 0.9 V, where C V^2 is
-NAND 0.567 fJ, XOR 0.8505 fJ, register 1.701 fJ, line 0.2835 fJ a cell, capacitor 0.81 fJ. A full adder
+The worked numbers are computed from the equations on paper, at 28 nm and 0.9 V, without calibration, where
+C V^2 is NAND 0.567 fJ, XOR 0.8505 fJ, register 1.701 fJ, line 0.2835 fJ a cell (at the 0.2 V of an NVM
+reading C V V_read = 0.063 fJ), capacitor 0.81 fJ. A full adder
 (3 NAND + 2 XOR) takes 3.402 fJ, at an activity of 0.5 1.701 fJ; one accumulator bit, adder and register,
 1.701 + 1.701 = 3.402 fJ. An accumulator of 64 rows has 8 + 8 + log2 64 = 22 bits: 74.844 fJ.
 
@@ -20,9 +21,11 @@ from hypothesis import strategies as st
 
 from nasbench_imc.hardware import grid, layer_costs, load_constants, mapping, with_values
 from nasbench_imc.hardware.components import Scaler, array_areas, write_energy
+from nasbench_imc.hardware.constants import is_calibrated, published_constants
 from nasbench_imc.networks import Layer
 
 BY_ID = {config.id: config for config in grid()}
+PUBLISHED = published_constants()
 LAYER = Layer("mvm", 144, 32, 64, 1, 16 * 64)
 
 # P N = 2,048 outputs, each one MAC(16,8) of 0.53 pJ for scale, bias and activation.
@@ -68,9 +71,9 @@ WORKED = {
     # 4 slices, 16 weights a row: 3 x 2 arrays; 5-bit ADC: 16 rows at a time.
     "rram-sliced-r64-adc5-mux4": {
         "arrays": 6,
-        # 64 x 8 x 144 x 32 x 4 cells: line 0.2835 fJ; mean of 1/20k and 1/925k = 25.54054 uS at 0.2 V from
+        # 64 x 8 x 144 x 32 x 4 cells: line 0.063 fJ; mean of 1/20k and 1/925k = 25.54054 uS at 0.2 V from
         # 0.9 V for 10 ns at half activity: 22.98649 fJ
-        "array": 9_437_184 * (0.2835 + 22.98649) * 1e-3,
+        "array": 9_437_184 * (0.063 + 22.98649) * 1e-3,
         # 64 x 8 x (4 + 4 + 1) x 32 x 4 conversions of (500 + 0.001 x 4^5) fF x 0.81 V^2
         "adc": 589_824 * 0.501024 * 0.81,
         "dac": 0.0,
@@ -84,7 +87,7 @@ WORKED = {
         "arrays": 3,
         # 64 x 144 x 32 x 2 devices of mean conductance 40 x 0.3175 / 2 = 6.35 uS:
         # 6.35 x 0.2 x 0.9 x 0.5 x 130.05 = 74.3236 fJ
-        "array": 589_824 * (0.2835 + 74.323575) * 1e-3,
+        "array": 589_824 * (0.063 + 74.323575) * 1e-3,
         "adc": 6144 * 0.865536 * 0.81,  # (800 + 65.536) fF
         "dac": 9216 * 0.324,
         "accumulation": ACROSS_BLOCKS + POST,
@@ -94,7 +97,7 @@ WORKED = {
     "pcm-r64-adc8-mux4": {
         "arrays": 3,
         # 25 x 0.3175 / 2 = 3.96875 uS: 46.452234 fJ
-        "array": 589_824 * (0.2835 + 46.452234) * 1e-3,
+        "array": 589_824 * (0.063 + 46.452234) * 1e-3,
         "adc": 6144 * 0.865536 * 0.81,
         "dac": 9216 * 0.324,
         "accumulation": ACROSS_BLOCKS + POST,
@@ -106,7 +109,7 @@ WORKED = {
 @pytest.mark.parametrize("name", WORKED)
 def test_worked_layer(name: str) -> None:
     expected = WORKED[name]
-    costs = layer_costs([LAYER], [BY_ID[name]])
+    costs = layer_costs([LAYER], [BY_ID[name]], constants=PUBLISHED)
     assert costs.arrays[0, 0] == expected["arrays"]
     for component in ("array", "adc", "dac", "accumulation"):
         assert costs.energy[component][0, 0] == pytest.approx(expected[component], rel=1e-5), component
@@ -116,10 +119,42 @@ def test_worked_layer(name: str) -> None:
     assert costs.latency[0, 0] == pytest.approx(expected["latency"], rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("constant", "name", "component", "share"),
+    [
+        ("adc_energy_calibration", "pcm-r64-adc8-mux4", "adc", 1.0),
+        ("pcm_read_calibration", "pcm-r64-adc8-mux4", "array", 46.452234 / 46.515234),
+        ("pcm_read_calibration", "rram-analog-r64-adc8-mux16", "array", 0.0),
+        ("rram_read_calibration", "rram-analog-r64-adc8-mux16", "array", 74.323575 / 74.386575),
+        ("cell_energy_calibration", "rram-analog-r64-adc8-mux16", "array", 0.063 / 74.386575),
+        ("cell_energy_calibration", "sram-analog-r64-adc6-mux4", "array", 0.6885 / 0.83025),
+        ("cell_energy_calibration", "sram-digital-r64", "array", 0.0),
+        ("adder_energy_calibration", "sram-digital-r64", "array", 0.0),
+        ("energy_node_exponent", "sram-digital-r64", "array", 0.0),
+    ],
+)
+def test_a_calibration_multiplies_its_part_alone(
+    constant: str, name: str, component: str, share: float
+) -> None:
+    """Doubled, it adds the share of the component that it stands for; at 28 nm no exponent matters."""
+    doubled = with_values(PUBLISHED, {constant: 2.0})
+    before = layer_costs([LAYER], [BY_ID[name]], constants=PUBLISHED)
+    after = layer_costs([LAYER], [BY_ID[name]], constants=doubled)
+    assert after.energy[component] == pytest.approx((1.0 + share) * before.energy[component], rel=1e-5)
+    assert np.array_equal(after.latency, before.latency)
+
+
+def test_what_is_calibrated_is_few_and_near_its_sources() -> None:
+    values = {name: c.value for name, c in load_constants().items() if is_calibrated(c)}
+    assert len(values) == 7
+    assert all(0.4 < value < 2.5 for value in values.values())
+    assert all(PUBLISHED[name].value == 1.0 for name in values)
+
+
 def test_attention_runs_on_the_digital_unit_everywhere() -> None:
     # Q K^T of 4 heads: 16 tokens, head size 8: 8 x (4 x 16) x 16 = 8,192 MACs.
     attention = Layer("matmul", 8, 64, 16, 4, 2 * 32 * 16)
-    costs = layer_costs([attention], grid())
+    costs = layer_costs([attention], grid(), constants=PUBLISHED)
     assert costs.energy["attention"] == pytest.approx(np.full((1, 76), 8192 * 0.53))
     assert costs.latency == pytest.approx(np.full((1, 76), 8192 / 256))
     # 2 operands a MAC, each used 16 times, and 1,024 outputs; 8 bits each
@@ -244,7 +279,8 @@ def test_activity_scales_what_toggles() -> None:
 
 
 def test_survey_adc_changes_the_adc_alone() -> None:
-    ours, survey = layer_costs([LAYER], grid()), layer_costs([LAYER], grid(), adc_model="survey")
+    ours = layer_costs([LAYER], grid(), constants=PUBLISHED)
+    survey = layer_costs([LAYER], grid(), constants=PUBLISHED, adc_model="survey")
     has_adc = np.array([config.adc_bits is not None for config in grid()])
     ratio = survey.energy["adc"][0, has_adc] / ours.energy["adc"][0, has_adc]
     assert (ratio > 1.5).all()

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_imc.hardware import METRICS, derive, grid, layer_costs, network_costs
+from nasbench_imc.hardware.constants import published_constants
 from nasbench_imc.hardware.cost import AREA_COMPONENTS, ENERGY_COMPONENTS, peak_live_elements
 from nasbench_imc.hardware.metrics import DERIVED, PRIMARY
 from nasbench_imc.networks import Layer, Network
@@ -103,7 +104,7 @@ def test_leakage_follows_area_and_sram_cells() -> None:
     density = 1.47984e-7 * 1.66094 / (28 / 22) ** 2  # mW / um2
     buffers = 2 * 9.62144e-3 * 1.66094
     names = ["pcm-r64-adc8-mux4", "sram-digital-r64"]
-    m = network_costs([CHAIN], [BY_ID[name] for name in names])
+    m = network_costs([CHAIN], [BY_ID[name] for name in names], constants=published_constants())
     logic = sum(m[f"area_{c}"][0] for c in ("adc", "dac", "accumulation", "interconnect", "attention")) * 1e6
     # PCM cells do not leak; 30 digital arrays of 4,096 SRAM cells with a gate each do.
     sram = 30 * 4096 * (1.83514e-8 * 1.66094 + 0.614 * density)
@@ -114,7 +115,7 @@ def test_leakage_follows_area_and_sram_cells() -> None:
 def test_hops_grow_with_the_chip() -> None:
     big = Layer("mvm", 64 * 16, 32 * 36, 1, 1, 1024)  # 16 x 36 arrays of pairs = 36 tiles: 4 hops
     network = Network((big,), ((),), 1024)
-    m = network_costs([network], [BY_ID["pcm-r64-adc8-mux4"]])
+    m = network_costs([network], [BY_ID["pcm-r64-adc8-mux4"]], constants=published_constants())
     assert m["arrays"][0, 0] == 576
     assert m["energy_interconnect"][0, 0] == pytest.approx(4 * 8192 * 0.0640289e-6, rel=1e-5)
 

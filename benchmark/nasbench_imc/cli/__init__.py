@@ -14,6 +14,7 @@ from nasbench_imc.errors import BenchmarkError
 _COMMANDS = {
     "info": "table",
     "query": "table",
+    "validate": "validate",
     "tasks": "search",
     "methods": "search",
     "run": "search",

@@ -359,6 +359,34 @@ def study(log: Path, out: Path) -> None:
         click.echo(path)
 
 
+@build.command()
+def calibration() -> None:
+    """Fit the calibrated constants to the calibration half of the published macros, and print them."""
+    from nasbench_imc.building.calibration import calibrate
+    from nasbench_imc.hardware.macros import shipped_macros
+
+    fit = calibrate(shipped_macros())
+    for name, value in fit.values.items():
+        click.echo(f"{name} {value:g}")
+    click.echo(f"median factor over {fit.chips} chips: {fit.before:.2f} without, {fit.after:.2f} with them")
+
+
+@build.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/validation",
+    show_default=True,
+    help="Folder of the page.",
+)
+def validation(out: Path) -> None:
+    """Compare the cost model with published macros and its rankings with others: figures and a page."""
+    from nasbench_imc.building import validation_page as page
+
+    for path in page.write_page(page.validation(log=click.echo), out):
+        click.echo(path)
+
+
 def _repository() -> Path:
     repository = _PACKAGE.parents[1]
     if not (repository / "pyproject.toml").is_file():

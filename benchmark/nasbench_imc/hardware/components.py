@@ -71,8 +71,8 @@ class Scaler:
 def adc_energy(bits: FloatArray, scale: Scaler, model: AdcModel = "zigzag") -> FloatArray:
     """Energy of one conversion [pJ]; (H,).
 
-    ``zigzag``: (100 b + 0.001 4^b) fF V^2 (ZigZag-IMC), the default. ``survey``: the fit of
-    hwcomponents-adc to Murmann's ADC survey, meant for 4 bits or more.
+    ``zigzag``: (100 b + 0.001 4^b) fF V^2 (ZigZag-IMC) times its calibration, the default. ``survey``: the
+    fit of hwcomponents-adc to Murmann's ADC survey, meant for 4 bits or more.
 
     Raises
     ------
@@ -80,7 +80,10 @@ def adc_energy(bits: FloatArray, scale: Scaler, model: AdcModel = "zigzag") -> F
         If the model is none of these.
     """
     if model == "zigzag":
-        return bits * scale.charge("adc_energy_linear") + 4.0**bits * scale.charge("adc_energy_exponential")
+        published = bits * scale.charge("adc_energy_linear") + 4.0**bits * scale.charge(
+            "adc_energy_exponential"
+        )
+        return scale.value("adc_energy_calibration") * published
     if model == "survey":
         return _survey_adc_energy(bits, scale) * (scale.hw.supply_v / scale.value("reference_supply")) ** 2
     raise unknown("ADC model", model, ADC_MODELS)
@@ -164,8 +167,9 @@ def dac_energy(scale: Scaler) -> FloatArray:
 
 
 def full_adder_energy(scale: Scaler) -> FloatArray:
-    """Energy of a one-bit full adder whose gates all switch, 3 NANDs and 2 XORs [pJ]; (H,)."""
-    return 3.0 * scale.charge("c_nd2") + 2.0 * scale.charge("c_xor2")
+    """Energy of a one-bit full adder at full activity, 3 NANDs and 2 XORs, calibrated [pJ]; (H,)."""
+    gates = 3.0 * scale.charge("c_nd2") + 2.0 * scale.charge("c_xor2")
+    return scale.value("adder_energy_calibration") * gates
 
 
 def full_adder_area(scale: Scaler) -> FloatArray:
@@ -221,20 +225,44 @@ def device_conductance(scale: Scaler) -> FloatArray:
 
 
 def cell_energy(scale: Scaler) -> FloatArray:
-    """Energy of one cell in one input step [pJ]; (H,).
+    """Energy of one cell in one input step, its share of the line among it [pJ]; (H,)."""
+    return device_energy(scale, array_time(scale)) + line_energy(scale)
+
+
+def line_energy(scale: Scaler) -> FloatArray:
+    """Energy of the piece of line at one cell in one input step [pJ]; (H,), 0 for digital SRAM.
+
+    The line of an SRAM column swings by the supply, C V^2; that of an NVM column is held at the read
+    voltage and charged from the supply, C V V_read.
+    """
+    hw = scale.hw
+    swing = np.where(hw.is_sram, 1.0, scale.value("nvm_read_voltage") / hw.supply_v)
+    line = scale.value("cell_energy_calibration") * scale.charge("c_line") * swing
+    return np.where(hw.has_adc, line, 0.0)
+
+
+def device_energy(scale: Scaler, reading_time: FloatArray) -> FloatArray:
+    """Energy of one cell in one input step, without the line [pJ]; (H,).
 
     Digital SRAM: a one-bit multiplication, 0.5 C_nd2 V^2 (ZigZag-IMC), at the activity. Charge-domain
-    SRAM: the same, its capacitor and its share of the line. NVM: the line, and the current V_read G drawn
-    from the supply during the pulse, at the mean input.
+    SRAM: the same and its capacitor. NVM: the current V_read G drawn from the supply during the pulse, at
+    the mean input.
+
+    Parameters
+    ----------
+    scale : Scaler
+    reading_time : ndarray (H,)
+        How long an NVM device is read [ns].
     """
     hw = scale.hw
     activity = scale.value("activity")
     multiply = 0.5 * scale.charge("c_nd2") * activity
-    charge = multiply + scale.charge("c_unit") * activity + scale.charge("c_line")
+    charge = multiply + scale.value("cell_energy_calibration") * scale.charge("c_unit") * activity
     # uS x V x V x ns = 1e-6 x 1e-9 J = 1e-15 J. Read currents pass regulators, so that the whole supply,
     # not the read voltage, stands over device and regulator.
     current = device_conductance(scale) * scale.value("nvm_read_voltage")
-    read = scale.charge("c_line") + _FJ * current * hw.supply_v * activity * array_time(scale)
+    path = np.where(hw.is_pcm, scale.value("pcm_read_calibration"), scale.value("rram_read_calibration"))
+    read = path * _FJ * current * hw.supply_v * activity * reading_time
     return np.where(hw.has_adc, np.where(hw.is_sram, charge, read), multiply)
 
 

@@ -91,8 +91,21 @@ def with_values(constants: Constants, values: Mapping[str, float]) -> Constants:
     return MappingProxyType({**constants, **changed})
 
 
+def is_calibrated(constant: Constant) -> bool:
+    """Whether a constant was fitted to published macros (1 stands for the sources as published)."""
+    return constant.source.startswith("calibrated on")
+
+
+def published_constants() -> Constants:
+    """The constants as their sources have them: every calibrated one at 1."""
+    constants = load_constants()
+    return with_values(constants, {name: 1.0 for name, c in constants.items() if is_calibrated(c)})
+
+
 def energy_factor(constants: Constants, node_nm: ArrayLike) -> FloatArray:
     """Relative switching energy at a node, at 0.9 V; linear between the published nodes.
+
+    Beyond them it is proportional to the node, as a capacitance is.
 
     Parameters
     ----------
@@ -110,7 +123,9 @@ def energy_factor(constants: Constants, node_nm: ArrayLike) -> FloatArray:
         if name.startswith(_FACTOR_PREFIX) and name.endswith(_FACTOR_SUFFIX) and record.node_nm is not None
     )
     nodes, factors = zip(*points, strict=True)
-    return np.asarray(np.interp(np.asarray(node_nm, dtype=np.float64), nodes, factors), dtype=np.float64)
+    node = np.asarray(node_nm, dtype=np.float64)
+    beyond = node / np.clip(node, nodes[0], nodes[-1])
+    return np.asarray(np.interp(node, nodes, factors) * beyond, dtype=np.float64)
 
 
 def energy_scale(
@@ -118,11 +133,13 @@ def energy_scale(
 ) -> FloatArray:
     """Factor that takes an energy from ``from_nm`` and the reference supply to a node and supply.
 
-    Stillmaker and Baas (2017) for the node, V^2 for the supply; 1 where ``from_nm`` is None.
+    Stillmaker and Baas (2017) for the node, to a calibrated power, since wires and converters shrink less
+    than gates; V^2 for the supply; 1 where ``from_nm`` is None.
     """
     if from_nm is None:
         return np.ones_like(node_nm)
     by_node = energy_factor(constants, node_nm) / energy_factor(constants, from_nm)
+    by_node = by_node ** constants["energy_node_exponent"].value
     return by_node * (supply_v / constants["reference_supply"].value) ** 2
 
 

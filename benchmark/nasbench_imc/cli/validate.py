@@ -1,0 +1,126 @@
+"""``validate``: the cost model beside published macros."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nasbench_imc.cli.common import json_option, print_json, print_table
+from nasbench_imc.hardware.macros import read_macros, shipped_macros
+from nasbench_imc.hardware.silicon import Comparison, Summary, compare, summarise
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@json_option
+def validate(file: Path | None, as_json: bool) -> None:
+    """Predict published macros from their parameters and compare.
+
+    FILE is a CSV file in the columns of the macros that ship with the package, which are compared if no file
+    is named. With --json a list with one object a macro is printed; the summary then goes to stderr.
+    """
+    compared = compare(shipped_macros() if file is None else read_macros(file))
+    if as_json:
+        print_json([record(item) for item in compared])
+        for line in summary_lines(compared):
+            click.echo(line, err=True)
+        return
+    predicted = [item for item in compared if not item.skipped_because]
+    if predicted:
+        _print_predictions(predicted)
+    skipped = [item for item in compared if item.skipped_because]
+    if skipped:
+        click.echo("\nNot modelled:")
+        print_table(("macro", "because"), [(item.macro.name, item.skipped_because) for item in skipped])
+    click.echo()
+    for line in summary_lines(compared):
+        click.echo(line)
+
+
+def record(item: Comparison) -> dict[str, Any]:
+    """A comparison for JSON; what is not known is None."""
+    macro = item.macro
+    return {
+        "name": macro.name,
+        "published_tops_per_w": _number(macro.tops_per_w),
+        "predicted_tops_per_w": _number(item.tops_per_w),
+        "ratio_tops_per_w": _number(item.ratio),
+        "published_tops_per_mm2": _number(macro.tops_per_mm2),
+        "predicted_tops_per_mm2": _number(item.tops_per_mm2),
+        "ratio_tops_per_mm2": _number(item.area_ratio),
+        "skipped_because": item.skipped_because or None,
+        "predicted_tops_per_w_low": _number(item.interval[0]),
+        "predicted_tops_per_w_high": _number(item.interval[1]),
+        "published_tops_per_w_1b": _number(macro.tops_per_w_1b),
+        "predicted_tops_per_w_1b": _number(item.tops_per_w_1b),
+        "published_tops_per_mm2_1b": _number(macro.tops_per_mm2_1b),
+        "predicted_tops_per_mm2_1b": _number(item.tops_per_mm2_1b),
+        "activity_known": item.activity_known,
+        "counts_for_goals": item.counts,
+        "half": macro.half or None,
+        "assumptions": list(item.assumptions),
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _print_predictions(compared: Sequence[Comparison]) -> None:
+    rows = []
+    for item in compared:
+        macro, (low, high) = item.macro, item.interval
+        remark = "simulated" if macro.simulated else "" if macro.energy_usable else "not usable for energy"
+        spread = "activity known" if item.activity_known else f"{low:.3g} to {high:.3g}"
+        rows.append(
+            (
+                macro.name,
+                _text(macro.tops_per_w),
+                _text(item.tops_per_w),
+                _text(item.ratio, 2),
+                spread,
+                _text(macro.tops_per_mm2),
+                _text(item.tops_per_mm2),
+                _text(item.area_ratio, 2),
+                remark,
+            )
+        )
+    header = ("macro", "TOPS/W", "predicted", "ratio", "at 90 to 10 % activity")
+    print_table((*header, "TOPS/mm2", "predicted", "ratio", "remark"), rows)
+
+
+def _text(value: float, decimals: int | None = None) -> str:
+    if not math.isfinite(value):
+        return ""
+    return f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
+
+
+def summary_lines(compared: Sequence[Comparison]) -> list[str]:
+    """What :func:`~nasbench_imc.hardware.silicon.summarise` finds, in words: all, and each half."""
+    lines = [
+        "TOPS/W, published in the row's own right on silicon; ratio = predicted / published; one vote a chip:"
+    ]
+    groups = [("all", list(compared))]
+    halves = sorted({item.macro.half for item in compared} - {"", "none"})
+    groups += [(half + " half", [item for item in compared if item.macro.half == half]) for half in halves]
+    groups += [("activity known", [item for item in compared if item.activity_known])]
+    for name, members in groups:
+        lines.append(f"  {name}: {_summary(summarise(members))}")
+    by_row = summarise(compared, by_chip=False)
+    lines.append(f"  all, one vote a row: {_summary(by_row)}")
+    return lines
+
+
+def _summary(summary: Summary) -> str:
+    if not summary.rows:
+        return "no rows"
+    factor = summary.median_factor
+    return (
+        f"{summary.chips} chips, {summary.rows} rows; "
+        f"median |ln ratio| {math.log(factor):.3f} (a factor {factor:.2f}); "
+        f"within 1.5x: {summary.within_1_5:.0%}, within 3x: {summary.within_3:.0%}"
+    )
