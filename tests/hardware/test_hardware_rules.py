@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from nasbench_imc.hardware import deployment_costs, grid, layer_costs, network_costs
 from nasbench_imc.hardware.config import HardwareConfig
+from nasbench_imc.hardware.constants import published_constants
 from nasbench_imc.networks import Layer, Network
 
 BY_ID = {config.id: config for config in grid()}
@@ -105,7 +106,7 @@ WITH_ARRAYS = replace(
 
 
 def test_attention_on_sram_arrays_by_hand() -> None:
-    costs = layer_costs([SCORES], [WITH_ARRAYS])
+    costs = layer_costs([SCORES], [WITH_ARRAYS], constants=published_constants())
     cells = 16 * 8 * (8 * 64) * 8 * 0.14175e-3
     # 16 x 64 outputs in 8 steps; trees of 8 inputs out of 64: 60 full adders, 3 levels of 12 in passing;
     # one accumulation of 22 bits; scale of each output.
