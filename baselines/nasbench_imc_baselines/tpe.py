@@ -9,7 +9,8 @@ several objectives Ozaki et al., "Multiobjective tree-structured Parzen estimato
         query the candidate with the highest ratio of good to bad density
 
 A candidate that was queried before teaches nothing on a table, and one that breaks a limit need not be
-queried to know it, so it is mutated until it is new and keeps the limits.
+queried to know it: in its place comes a mutant of it or, failing that, of a queried design, which keeps the
+limits, until one is new and keeps them too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
-from nasbench_imc import Session
+from nasbench_imc import Design, Session
 from nasbench_imc_baselines.common import keeps_limits, mutate
 
 STARTUP = 20
@@ -40,14 +41,16 @@ def search(session: Session, rng: np.random.Generator) -> None:
             multivariate=True,
         ),
     )
-    queried = set()
+    queried: list[Design] = []
     while True:
         trial = study.ask(distributions)
         design = domain.from_values(trial.params)
         while design in queried or not keeps_limits(session, design):
             design = mutate(session, design, rng)
+            if queried and not keeps_limits(session, design):
+                design = mutate(session, queried[rng.integers(len(queried))], rng)
         seen = session.query(design)
-        queried.add(design)
+        queried.append(design)
         study.tell(trial, state=TrialState.FAIL)  # what was queried stands for it
         study.add_trial(
             create_trial(

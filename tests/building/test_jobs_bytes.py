@@ -16,7 +16,7 @@ from nasbench_imc.building import archive, supernet, train_jobs  # noqa: E402
 from nasbench_imc.building.checkpoint import Checkpoint  # noqa: E402
 from nasbench_imc.building.cifar10 import Cifar10  # noqa: E402
 from nasbench_imc.building.supernet import SharedRecipe  # noqa: E402
-from nasbench_imc.building.train_jobs import SharedTrainJob, TrainJob  # noqa: E402
+from nasbench_imc.building.train_jobs import Folders, SharedTrainJob, TrainJob  # noqa: E402
 from nasbench_imc.building.training import Recipe  # noqa: E402
 from nasbench_imc.errors import BenchmarkError  # noqa: E402
 
@@ -38,7 +38,7 @@ def _tiny(monkeypatch, data):
 
 
 def shared(out: Path, recipe: str = "uniform", seed: int = 0) -> SharedTrainJob:
-    return SharedTrainJob(seed, recipe, out, None, out)
+    return SharedTrainJob(seed, recipe, Folders(out, None, out))
 
 
 def same(first: Path, second: Path) -> bool:
@@ -83,7 +83,7 @@ def interrupt(job: SharedTrainJob, monkeypatch, saves: int) -> Path:
 
 def test_two_runs_of_a_training_job_differ_in_what_was_measured_alone(tmp_path):
     first, second, other = (
-        TrainJob("m16x1-a24x1-c32x2", seed, "tiny", tmp_path / name, None, tmp_path)
+        TrainJob("m16x1-a24x1-c32x2", seed, "tiny", Folders(tmp_path / name, None, tmp_path))
         for name, seed in (("1", 0), ("2", 0), ("3", 1))
     )
     for job in (first, second, other):
@@ -141,7 +141,7 @@ def test_a_checkpoint_of_other_data_seed_recipe_code_or_torch_is_refused(
         patch.setattr(torch, "__version__", "0.1")
         refused(job, "torch")
     with monkeypatch.context() as patch:
-        patch.setattr(train_jobs, "_processor", lambda: "abacus")
+        patch.setattr(train_jobs, "processor", lambda: "abacus")
         refused(job, "processor")
     with monkeypatch.context() as patch:
         patch.setattr(train_jobs, "_code", lambda: "edited")
@@ -187,7 +187,8 @@ if sys.argv[2] == "kill":
         save(self, state)
         os.kill(os.getpid(), signal.SIGKILL)
     Checkpoint.save = last
-train_jobs.SharedTrainJob(0, "tiny", Path(sys.argv[1]), None, Path(".")).run()
+folders = train_jobs.Folders(Path(sys.argv[1]), None, Path("."))
+train_jobs.SharedTrainJob(0, "tiny", folders).run()
 """
 
 

@@ -244,7 +244,17 @@ def test_hardware_frame_has_every_configuration(bench):
     assert tuple(frame.index) == bench.hardware_ids
     assert len(frame) == 76
     assert frame.index.is_unique
-    assert set(frame.columns[frame.isna().any()]) == {"adc_bits", "columns_per_adc", "tiles"}
+    assert set(frame.columns[frame.isna().any()]) == {
+        "adc_area",
+        "adc_bits",
+        "adc_energy",
+        "adc_time",
+        "attention_arrays",
+        "attention_columns",
+        "attention_rows",
+        "columns_per_adc",
+        "tiles",
+    }
     assert frame.loc["pcm-r256-adc8-mux4", ["family", "rows", "adc_bits", "columns_per_adc"]].tolist() == [
         "pcm",
         256,

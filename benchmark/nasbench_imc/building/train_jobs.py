@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ def _recipes() -> dict[str, Recipe]:
 #: and of the network's seed, then E epochs. ``-from-0``: from the super-network of seed 0 whatever the seed.
 #: ``-ema``: a moving average of the weights. ``-clean``: no weight noise and no clipping. ``-lrN``: a peak
 #: learning rate of N thousandths.
-RECIPES = MappingProxyType(_recipes())
+RECIPES = _recipes()
 
 
 @dataclass(frozen=True)

@@ -276,7 +276,7 @@ def test_surrogate_and_exact_layer_have_one_mean_and_one_error(small, layer, nam
             outputs.append(torch.stack(draws))
     errors = [distance(output, ideal) for output in outputs]
     assert errors[0] == pytest.approx(errors[1], rel=0.2, abs=0.03)
-    assert distance(outputs[0].mean(0), outputs[1].mean(0)) < errors[1] + 0.01
+    assert distance(outputs[0].mean(0), outputs[1].mean(0)) < errors[1] + 0.03
 
 
 def test_deviations_of_cells_count_as_far_as_converters_let_them_pass(small):

@@ -194,4 +194,4 @@ def test_attentions_are_calibrated_by_operand(small):
     (attention,) = calibration.attentions.values()
     assert isinstance(attention, RoundedAttention)
     assert len({attention.query.step, attention.key.step, attention.value.step}) == 3
-    assert (attention.share.low, attention.share.high) == (0, 255)
+    assert attention.levels == 255
