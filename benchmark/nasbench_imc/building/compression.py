@@ -133,7 +133,7 @@ def _keep_outputs(layer: ConvNorm, kept: Tensor) -> None:
     smaller.load_state_dict(
         {name: value[kept] if value.dim() else value for name, value in norm.state_dict().items()}
     )
-    layer[0], layer[1] = new, smaller
+    layer[0], layer[1] = new, smaller.train(norm.training)
 
 
 def _with_inputs(old: nn.Conv2d, kept: Tensor) -> nn.Conv2d:
