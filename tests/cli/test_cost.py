@@ -147,3 +147,15 @@ def test_thousands_of_digits_are_refused(cost: Callable[..., Result], tmp_path: 
     assert done.status == 1
     assert done.err.startswith(f"nasbench-imc: error: {layers}: ")
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("row", ["pool,vector,9,16,4,1,144", "scores,matmul,9,16,4,1,144"])
+def test_a_network_without_weights(cost: Callable[..., Result], tmp_path: Path, row: str) -> None:
+    layers = tmp_path / "net.csv"
+    layers.write_text(f"name,kind,fan_in,outputs,pixels,groups,input_elements\n{row}\n", encoding="utf-8")
+    done = cost("--chip", "edge-pcm", "--layers", layers, "--json")
+    assert done.status == 0, done.err
+    costs = json.loads(done.out)["costs"]
+    assert costs["weight_memory"] == costs["energy_array"] == 0
+    assert costs["energy"] > 0

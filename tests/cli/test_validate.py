@@ -47,6 +47,7 @@ def test_json_is_a_list_with_one_object_a_row(
         else:
             assert record["predicted_tops_per_w"] is record["predicted_tops_per_mm2"] is None
     assert "check half: 11 chips" in shown.err
+    assert "check half, one vote a row: 17 rows" in shown.err
 
 
 def test_table_shows_ratios_reasons_and_summary(

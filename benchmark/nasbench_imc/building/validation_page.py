@@ -351,10 +351,12 @@ def _summary_table(done: Validation) -> str:
 
 
 def _goals(done: Validation) -> str:
-    check = summarise([item for item in done.compared if item.macro.half == "check"])
+    half = [item for item in done.compared if item.macro.half == "check"]
+    check, rows = summarise(half), summarise(half, by_chip=False)
     return (
         f"Goals on the check half: median within 1.5x {_met(check.median_factor <= 1.5)} "
-        f"({check.median_factor:.2f}x), 90 % within 3x {_met(check.within_3 >= 0.9)} ({check.within_3:.0%})."
+        f"({check.median_factor:.2f}x), 90 % within 3x {_met(check.within_3 >= 0.9)} ({check.within_3:.0%}). "
+        f"With one vote a row instead ({rows.rows} rows): {rows.median_factor:.2f}x, {rows.within_3:.0%}."
     )
 
 

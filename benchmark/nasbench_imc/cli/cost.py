@@ -97,7 +97,8 @@ def cost(
     else:
         assert layers_name is not None
         layers = _layers(layers_name)
-        costs = chip.costs([layers.network], bits)
+        with np.errstate(divide="ignore"):  # a network without weights has no layer to copy
+            costs = chip.costs([layers.network], bits)
         rows = _layer_rows(chip, layers, bits)
         about |= {"network": Path(layers_name).stem, "layers": len(rows)}
         if out is not None:

@@ -153,17 +153,19 @@ def summary_lines(compared: Sequence[Comparison]) -> list[str]:
     groups += [("activity known", [item for item in compared if item.activity_known])]
     for name, members in groups:
         lines.append(f"  {name}: {_summary(summarise(members))}")
-    by_row = summarise(compared, by_chip=False)
-    lines.append(f"  all, one vote a row: {_summary(by_row)}")
+    for name, members in groups[:-1]:
+        lines.append(
+            f"  {name}, one vote a row: {_summary(summarise(members, by_chip=False), by_chip=False)}"
+        )
     return lines
 
 
-def _summary(summary: Summary) -> str:
+def _summary(summary: Summary, by_chip: bool = True) -> str:
     if not summary.rows:
         return "no rows"
     factor = summary.median_factor
     return (
-        f"{summary.chips} chips, {summary.rows} rows; "
+        f"{f'{summary.chips} chips, ' if by_chip else ''}{summary.rows} rows; "
         f"median |ln ratio| {math.log(factor):.3f} (a factor {factor:.2f}); "
         f"within 1.5x: {summary.within_1_5:.0%}, within 3x: {summary.within_3:.0%}"
     )
