@@ -117,6 +117,9 @@ def test_own_files_in_text(cost: Callable[..., Result], tmp_path: Path) -> None:
         (("--chip", "edge-pcm"), "name either --space or --layers"),
         (("--chip", "edge-pcm", "--space", "hybrid", "--layers", "resnet18"), "name either"),
         (("--chip", "edge-pcm", "--space", "nb201", "--sparsity", "0.5"), "--sparsity is for"),
+        (("--chip", "edge-pcm", "--space", "hybrid", "--sparsity", "nan"), "nan is no number"),
+        (("--chip", "edge-pcm", "--layers", "resnet18", "--out", "no/such/x.csv"), "no folder no/such"),
+        (("--chip", "edge-pcm", "--layers", "resnet18", "--chart", "no/such/x.png"), "no folder no/such"),
         (("--chip", "nothing", "--space", "hybrid"), "unknown chip"),
         (("--chip", "edge-pcm", "--layers", "nothing"), "unknown layer list"),
     ],
@@ -133,3 +136,26 @@ def test_a_chart_of_an_unknown_kind_leaves_no_file(cost: Callable[..., Result], 
     assert done.status == 1
     assert "xyz" in done.err
     assert not list(tmp_path.iterdir())
+
+
+def test_thousands_of_digits_are_refused(cost: Callable[..., Result], tmp_path: Path) -> None:
+    layers = tmp_path / "net.csv"
+    layers.write_text(
+        f"name,kind,fan_in,outputs,pixels,input_elements\nfc,mvm,{'9' * 5000},7,1,250\n", encoding="utf-8"
+    )
+    done = cost("--chip", "edge-pcm", "--layers", layers)
+    assert done.status == 1
+    assert done.err.startswith(f"nasbench-imc: error: {layers}: ")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("row", ["pool,vector,9,16,4,1,144", "scores,matmul,9,16,4,1,144"])
+def test_a_network_without_weights(cost: Callable[..., Result], tmp_path: Path, row: str) -> None:
+    layers = tmp_path / "net.csv"
+    layers.write_text(f"name,kind,fan_in,outputs,pixels,groups,input_elements\n{row}\n", encoding="utf-8")
+    done = cost("--chip", "edge-pcm", "--layers", layers, "--json")
+    assert done.status == 0, done.err
+    costs = json.loads(done.out)["costs"]
+    assert costs["weight_memory"] == costs["energy_array"] == 0
+    assert costs["energy"] > 0

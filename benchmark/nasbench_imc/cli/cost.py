@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from nasbench_imc.cli.common import json_option, print_json, print_table
-from nasbench_imc.errors import BenchmarkError
+from nasbench_imc.errors import BenchmarkError, LayerListError
 from nasbench_imc.files import replacing
 from nasbench_imc.hardware import METRICS
 from nasbench_imc.hardware.chip import Chip, load_chip, shipped_chips
@@ -32,6 +32,7 @@ _DEPLOYMENT_UNITS = {
 _LAYER_UNITS = {"arrays": "count", "utilisation": "%", "latency": "us", "energy": "uJ"} | {
     f"energy_{name}": "uJ" for name in ENERGY_COMPONENTS[:7]
 }
+_LABELS = {"adc": "ADC", "dac": "DAC", "attention": "attention, element-wise", "off_chip": "off-chip"}
 UNITS = {name: metric.unit for name, metric in METRICS.items()} | _DEPLOYMENT_UNITS
 
 
@@ -74,8 +75,13 @@ def cost(
     """Energy, latency and area of a space's networks, or of one network, on a chip."""
     if (space is None) == (layers_name is None):
         raise click.UsageError("name either --space or --layers")
+    if math.isnan(sparsity):  # which a range lets pass
+        raise click.BadParameter("nan is no number", param_hint="'--sparsity'")
     if sparsity and space != "hybrid":
         raise click.UsageError("--sparsity is for --space hybrid")
+    for path in (out, chart):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise BenchmarkError(f"{path}: there is no folder {path.parent}")
     chip = load_chip(chip_name)
     bits = chip.weight_bits if weight_bits is None else weight_bits
     begin = time.perf_counter()
@@ -90,8 +96,9 @@ def cost(
         shown: Mapping[str, Any] = {**about, "units": UNITS, "costs": summary}
     else:
         assert layers_name is not None
-        layers = load_layers(layers_name)
-        costs = chip.costs([layers.network], bits)
+        layers = _layers(layers_name)
+        with np.errstate(divide="ignore"):  # a network without weights has no layer to copy
+            costs = chip.costs([layers.network], bits)
         rows = _layer_rows(chip, layers, bits)
         about |= {"network": Path(layers_name).stem, "layers": len(rows)}
         if out is not None:
@@ -99,7 +106,8 @@ def cost(
         single = {name: _finite(values[0]) for name, values in costs.items()}
         shown = {**about, "units": UNITS, "costs": single, "layer_units": _LAYER_UNITS, "by_layer": rows}
     if chart is not None:
-        _draw(chart, costs, f"{space or about['network']} on {chip.config.id}, {bits}-bit weights")
+        title = f"{space or about['network']} on {chip.config.id}, {bits}-bit weights"
+        _draw(chart, costs, title + (f", sparsity {sparsity:g}" if sparsity else ""))
     if as_json:
         print_json(shown)
         return
@@ -132,6 +140,15 @@ def _space(name: str, sparsity: float) -> tuple[Sequence[str], list[Network]]:
         return hybrid.architectures, [hybrid.network(code, sparsity) for code in hybrid.architectures]
     cells = NB201()
     return cells.architectures, [cells.network(code) for code in cells.architectures]
+
+
+def _layers(name: str) -> LayerList:
+    try:
+        return load_layers(name)
+    except LayerListError:
+        raise
+    except ValueError as error:  # thousands of digits, which int() refuses
+        raise LayerListError(f"{name}: {error}") from None
 
 
 def _finite(value: float) -> float | None:
@@ -187,7 +204,7 @@ def _draw(path: Path, costs: Mapping[str, np.ndarray], title: str) -> None:
     figure.suptitle(title)
     parts = (("energy", "uJ", ENERGY_COMPONENTS), ("area", "mm2", AREA_COMPONENTS))
     for axes, (metric, unit, names) in zip(figure.subplots(1, 2), parts, strict=True):
-        bars = {name.replace("_", " "): costs[f"{metric}_{name}"] for name in names}
+        bars = {_LABELS.get(name, name.replace("_", " ")): costs[f"{metric}_{name}"] for name in names}
         if metric == "energy" and costs["reload_energy"].any():
             bars["array"] = bars["array"] - costs["reload_energy"]
             bars["reloading weights"] = costs["reload_energy"]
