@@ -51,9 +51,9 @@ WORKED = {
         # of 16 passes 2 more levels of 13 bits: 26 half adders of 2 x 0.8505 x 0.5 fJ; 3 accumulations.
         # 64 x 32 x 8 = 16,384 times.
         "accumulation": 16_384 * (1253 * 1.701 + 26 * 0.8505 + 3 * 74.844) * 1e-3 + ACROSS_BLOCKS + POST,
-        # Gate 0.0478; tree 5 x 0.1434 + 0.1673 + 12 x 0.0956 = 2.0315; accumulator 0.1673 + 8 x 0.0956 =
-        # 0.9321 ns; 8 steps, 64 pixels.
-        "latency": 64 * 8 * (0.0478 + 2.0315 + 0.9321),
+        # Gate 0.0478; tree 5 x 0.22944 + 0.21032 + 12 x 0.0956 = 2.50472; accumulator 0.21032 + 8 x 0.0956 =
+        # 0.97512 ns; 8 steps, 64 pixels.
+        "latency": 64 * 8 * (0.0478 + 2.50472 + 0.97512),
     },
     # Bit columns combine in charge: one conversion an output and row block.
     "sram-analog-r64-adc6-mux4": {
