@@ -46,7 +46,7 @@ PLANS = {
         Plan("nb201/pcm-1d/C-energy", "dev", _PCM, limits={"energy": 0.25}),
         Plan("nb201/sram-digital/M-energy", "dev", _SRAM, ("accuracy", "energy")),
         Plan("nb201/pcm-1d/S-accuracy", "test", _PCM),
-        Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.75}),
+        Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}),
         Plan("nb201/pcm-1d/M-energy", "test", _PCM, ("accuracy", "energy")),
     )
 }

@@ -399,8 +399,9 @@ counting and of what is left out, not of these constants; silicon is the test of
 "Whole network" is what the tables hold: with interconnect, attention products, element-wise layers,
 off-chip traffic and leakage, and latency along the critical path. "The same layers" sums the layers that
 ZigZag sees; the lines after it take over, one after another, assumptions of ZigZag: all gates of an adder
-switch in every cycle (ours: the stated activity of 0.5), and every multiplier of a digital macro toggles (ours: those of cells with weights). They are assumptions about data
-and circuits, not about mapping, and silicon decides between them; the defaults stay.
+switch in every cycle (ours: the stated activity of 0.5), and every multiplier of a digital macro toggles
+(ours: those of cells with weights). They are assumptions about data and circuits, not about mapping, and
+silicon decides between them; the defaults stay.
 
 Taus of whole networks, within one configuration or one network:
 
