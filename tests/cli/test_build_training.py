@@ -11,6 +11,7 @@ import pytest
 
 from nasbench_imc import cli
 from nasbench_imc.building.audit import audit_list
+from nasbench_imc.building.training_log import TrainingRun, write_log
 
 
 class Result(NamedTuple):
@@ -74,6 +75,22 @@ def test_several_recipes_become_one_queue(run: Run, monkeypatch: pytest.MonkeyPa
         (recipe, code) for recipe in ("alone-4", "alone-3") for code in audit_list()[:24]
     ]
     assert jobs[0].path == Path("o/alone-4/seed-1").resolve() / f"{audit_list()[0]}.npz"
+
+
+def test_runs_that_a_log_has_can_be_left_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    jobs = []
+    monkeypatch.setattr(
+        "nasbench_imc.building.jobs.run_jobs", lambda queued, **options: jobs.extend(queued) or []
+    )
+    there = TrainingRun("alone-3", 1, audit_list()[0], {}, {"seconds": [1.0]})
+    other_seed = TrainingRun("alone-3", 0, audit_list()[1], {}, {"seconds": [1.0]})
+    write_log(tmp_path / "log.gz", [there, other_seed])
+    options = ("--recipe", "alone-3", "--networks", "study", "--seed", 1, "--out", "o")
+    assert run("train", *options, "--skip-logged", tmp_path / "log.gz").status == 0
+    assert [job.code for job in jobs] == list(audit_list()[1:24])
 
 
 def test_unknown_recipes_and_missing_super_networks_are_named_before_anything_runs(run: Run) -> None:

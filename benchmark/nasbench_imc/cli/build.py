@@ -189,18 +189,33 @@ _NETWORKS = click.option(
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @_NETWORKS
+@click.option(
+    "--skip-logged",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="LOG",
+    help="Leave out runs that this log has; their accuracies are there, their weights are not.",
+)
 @_computes
-def train(recipes: Sequence[str], seed: int, networks: str, computing: _Computing) -> None:
+def train(
+    recipes: Sequence[str], seed: int, networks: str, skip_logged: Path | None, computing: _Computing
+) -> None:
     """Train networks; stopped, it goes on where it was."""
     from nasbench_imc.building import audit
     from nasbench_imc.building.train_jobs import RECIPES, TrainJob
+    from nasbench_imc.building.training_log import read_log
 
     names = list(dict.fromkeys(name for listed in recipes for name in listed.split(",")))
     for name in names:
         if name not in RECIPES:
             raise unknown("recipe", name, RECIPES)
+    logged = {run.key for run in read_log(skip_logged)} if skip_logged else set()
     codes = audit.networks(networks)
-    jobs = [TrainJob(code, seed, name, computing.folders) for name in names for code in codes]
+    jobs = [
+        TrainJob(code, seed, name, computing.folders)
+        for name in names
+        for code in codes
+        if (name, seed, code) not in logged
+    ]
     missing = {job.supernet for job in jobs if job.supernet is not None and not job.supernet.is_file()}
     if missing:
         raise BenchmarkError(
