@@ -62,6 +62,14 @@ def test_order_and_repeats_do_not_change_the_log(tmp_path_factory, made):
     assert sorted(read_log(folder / "a.gz"), key=lambda r: r.key) == sorted(made, key=lambda r: r.key)
 
 
+def test_what_other_commands_leave_beside_the_runs_is_passed_over(tmp_path):
+    path = result(tmp_path)
+    beside = tmp_path / "evaluation" / path.relative_to(tmp_path)
+    beside.parent.mkdir(parents=True)
+    beside.write_bytes(b"not a run")
+    assert len(read_folder(tmp_path)) == 1
+
+
 def test_two_different_runs_of_one_network_are_refused():
     run = TrainingRun("alone-3", 0, CODE, ABOUT, {"seconds": [1.0], "test_accuracy": 70.0})
     other = replace(run, values={**run.values, "test_accuracy": 70.1})

@@ -76,7 +76,7 @@ def read_folder(folder: Path) -> list[TrainingRun]:
     LogError
         Where a file is damaged or holds another run than its name says.
     """
-    return [_read_result(path, folder) for path in sorted(folder.rglob("seed-*/*.npz"))] + [
+    return [_read_result(path, folder) for path in sorted(folder.glob("*/seed-*/*.npz"))] + [
         _read_result(path, folder) for path in sorted(folder.glob("supernet/*/seed-*.npz"))
     ]
 
