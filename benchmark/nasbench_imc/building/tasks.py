@@ -281,7 +281,7 @@ def _freeze_cost(task: Task, designs: _Designs) -> Frozen:
     for metric, limit in task.limits.items():
         admitted &= designs.column(metric) <= limit
     feasible = admitted & (accuracy >= least)
-    best, worst = float(cost[feasible].min()), float(cost[feasible].max())
+    best, worst = (_rounded(float(end), 9) for end in (cost[feasible].min(), cost[feasible].max()))
     dearer = cost[admitted & (accuracy >= least + noise)]
     scored = np.where(feasible, cost, worst)
 
@@ -375,8 +375,6 @@ def _reproducible(frozen: Frozen) -> Frozen:
     """Sums rounded to 9 digits: beyond those, their order on one processor and another shows."""
     return replace(
         frozen,
-        best=_rounded(frozen.best, 9),
-        worst=_rounded(frozen.worst, 9),
         best_hypervolume=_rounded(frozen.best_hypervolume, 9),
         noise_floor=_rounded(frozen.noise_floor, 9),
         reachable_regret=_rounded(frozen.reachable_regret, 9),

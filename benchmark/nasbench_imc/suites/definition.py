@@ -266,10 +266,10 @@ def _all_tasks() -> Mapping[str, Task]:
     folder = resources.files("nasbench_imc.suites").joinpath("data")
     found = [
         Task.from_json(entry.read_text(encoding="utf-8"), entry.name)
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        for entry in folder.iterdir()
         if entry.name.endswith(".json")
     ]
-    return MappingProxyType({made.name: made for made in found})
+    return MappingProxyType({made.name: made for made in sorted(found, key=lambda made: made.name)})
 
 
 def tasks(suite: str | None = None) -> list[Task]:
