@@ -88,9 +88,9 @@ PLANS = {
 }
 
 
-def checkpoints(budget: int) -> tuple[int, ...]:
-    """Seven budgets evenly spaced in their logarithm, from a twentieth of the last, but at least 3."""
-    return tuple(round(float(n)) for n in np.geomspace(max(3, budget / 20), budget, 7))
+def checkpoints(budget: int, unit: float = 1.0) -> tuple[int, ...]:
+    """Seven budgets, evenly spaced in their logarithm, from a twentieth of the last and at least 3."""
+    return tuple(round(float(n) * unit) for n in np.geomspace(max(3, budget / 20), budget, 7))
 
 
 def freeze_all(bench: Benchmark, folder: Path, *, log: Callable[[str], None] = print) -> list[Task]:
@@ -139,10 +139,8 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
 
 def _blank(plan: Plan, bench: Benchmark) -> Task:
     """A task without limits and reference points."""
-    at = TRANSFER_CHECKPOINTS if plan.sources else checkpoints(plan.budget)
-    if plan.multi_fidelity:
-        mean = float(np.mean(_seconds(plan, bench)))
-        at = tuple(round(n * mean) for n in at)
+    unit = float(np.mean(_seconds(plan, bench))) if plan.multi_fidelity else 1.0
+    at = TRANSFER_CHECKPOINTS if plan.sources else checkpoints(plan.budget, unit)
     return Task(
         name=plan.name,
         track=plan.track,
@@ -205,6 +203,13 @@ class _Designs:
         """(N, len(names))"""
         return np.column_stack([self.column(name) for name in names])
 
+    def admitted(self, limits: Mapping[str, float]) -> np.ndarray:
+        """Which designs keep limits on costs, (N,), bool."""
+        kept = np.ones(len(self.column("accuracy")), dtype=bool)
+        for metric, limit in limits.items():
+            kept &= self.column(metric) <= limit
+        return kept
+
     def search(self, seeds: int) -> np.ndarray:
         """Search labels by label seed, (seeds, N)."""
         return np.stack([self.column("accuracy", "search", seed) for seed in range(seeds)])
@@ -236,9 +241,7 @@ class _Designs:
 
 
 def _freeze_accuracy(task: Task, designs: _Designs) -> Frozen:
-    feasible = np.ones(len(task.domain), dtype=bool)
-    for metric, limit in task.limits.items():
-        feasible &= designs.column(metric) <= limit
+    feasible = designs.admitted(task.limits)
     score = designs.column("accuracy")[feasible]
     search = designs.search(task.label_seeds)[:, feasible]
     best = float(score.max())
@@ -277,9 +280,7 @@ def _freeze_cost(task: Task, designs: _Designs) -> Frozen:
     (objective,) = task.objectives
     cost, accuracy = np.log10(designs.column(objective)), designs.column("accuracy")
     least, noise = task.least["accuracy"], designs.noise()
-    admitted = np.ones(len(cost), dtype=bool)
-    for metric, limit in task.limits.items():
-        admitted &= designs.column(metric) <= limit
+    admitted = designs.admitted(task.limits)
     feasible = admitted & (accuracy >= least)
     best, worst = (_rounded(float(end), 9) for end in (cost[feasible].min(), cost[feasible].max()))
     dearer = cost[admitted & (accuracy >= least + noise)]
@@ -314,9 +315,7 @@ def _freeze_cost(task: Task, designs: _Designs) -> Frozen:
 def _freeze_front(task: Task, designs: _Designs) -> Frozen:
     names = task.objectives[1:]
     score, costs = designs.column("accuracy"), designs.costs(names)
-    admitted = np.ones(len(score), dtype=bool)
-    for metric, limit in task.limits.items():
-        admitted &= designs.column(metric) <= limit
+    admitted = designs.admitted(task.limits)
     score, costs = score[admitted], costs[admitted]
     best = float(score.max())
     on_front = front.front_mask(score, costs, best)
