@@ -13,28 +13,15 @@ Each categorical variable is an integer, costs enter by their logarithm, limits 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.core.mutation import Mutation
 from pymoo.operators.crossover.ux import UniformCrossover
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
 from nasbench_imc import Session
-from nasbench_imc.bridges.pymoo import DesignProblem, run_pymoo
+from nasbench_imc.bridges.pymoo import Redraw, run_pymoo
 
 POPULATION = 20
-
-
-class _Redraw(Mutation):
-    """Redraws each variable with a chance of one over their number."""
-
-    def _do(
-        self, problem: DesignProblem, X: np.ndarray, *args: Any, random_state: Any = None, **kwargs: Any
-    ) -> np.ndarray:
-        redrawn = random_state.integers(0, problem.xu + 1, size=X.shape)
-        return np.where(random_state.random(X.shape) < 1 / problem.n_var, redrawn, X)
 
 
 def search(session: Session, rng: np.random.Generator) -> None:
@@ -42,7 +29,7 @@ def search(session: Session, rng: np.random.Generator) -> None:
         pop_size=POPULATION,
         sampling=IntegerRandomSampling(),
         crossover=UniformCrossover(),
-        mutation=_Redraw(),
+        mutation=Redraw(),
         eliminate_duplicates=True,
     )
     run_pymoo(session, algorithm, rng)

@@ -16,6 +16,7 @@ from nasbench_imc.bridges.objectives import logged, violations
 
 with imported_for_bridge("pymoo"):
     from pymoo.core.algorithm import Algorithm
+    from pymoo.core.mutation import Mutation
     from pymoo.core.problem import ElementwiseProblem
     from pymoo.optimize import minimize
 
@@ -55,6 +56,16 @@ class DesignProblem(ElementwiseProblem):
         out["F"] = list(logged(task, seen))
         if self.n_ieq_constr:
             out["G"] = list(violations(task, seen.values).values())
+
+
+class Redraw(Mutation):
+    """Redraws each variable with a chance of one over their number; pymoo's own mutations are for numbers."""
+
+    def _do(
+        self, problem: DesignProblem, X: np.ndarray, *args: Any, random_state: Any = None, **kwargs: Any
+    ) -> np.ndarray:
+        redrawn = random_state.integers(0, problem.xu + 1, size=X.shape)
+        return np.where(random_state.random(X.shape) < 1 / problem.n_var, redrawn, X)
 
 
 def run_pymoo(session: Session, algorithm: Algorithm, rng: np.random.Generator) -> None:
