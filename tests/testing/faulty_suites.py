@@ -13,8 +13,8 @@ _spec.loader.exec_module(faulty)
 
 #: Searchers that need more than the defaults below.
 SETTINGS = {
-    "swallows": {"timeout": 0.5},
-    "never_ends": {"timeout": 0.5},
+    "swallows": {"timeout": 0.3},
+    "never_ends": {"timeout": 0.3},
     "never_satisfied": {"timeout": 1.0},
     "wants_a_feasible_one": {"tracks": ("C",)},
 }

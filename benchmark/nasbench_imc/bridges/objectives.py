@@ -19,7 +19,7 @@ _TINY = 1e-300  # keeps the logarithm of a cost of 0 finite
 
 
 def keeps_limits(session: Session, design: Design) -> bool:
-    """Whether a design keeps the task's limits. Costs are analytic, so the look is not charged."""
+    """Whether a design keeps the task's limits on costs. Those are analytic, so the look is not charged."""
     limits = session.task.limits
     if not limits:
         return True
@@ -28,7 +28,7 @@ def keeps_limits(session: Session, design: Design) -> bool:
 
 
 def violations(task: Task, values: Mapping[str, float]) -> dict[str, float]:
-    """How far a design is beyond each limit, in units of the limit; 0 or less where it is kept.
+    """How far a design is beyond each limit, in units of the limit; 0 or less where that is kept.
 
     Parameters
     ----------
@@ -39,18 +39,12 @@ def violations(task: Task, values: Mapping[str, float]) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Limited metric -> relative violation [1].
+        Metric of ``task.limits`` and ``task.least`` -> relative violation [1].
     """
     found = {metric: values[metric] / limit - 1 for metric, limit in task.limits.items()}
     return found | {
-        metric: 1 - values[metric] / least for metric, least in _least(task).items() if metric in values
+        metric: 1 - values[metric] / least for metric, least in task.least.items() if metric in values
     }
-
-
-def _least(task: Task) -> Mapping[str, float]:
-    """Smallest admissible values of metrics that only a query shows."""
-    least = getattr(task, "least", None) or {}
-    return least if isinstance(least, Mapping) else {"accuracy": least}
 
 
 def logged(task: Task, seen: Observation) -> tuple[float, ...]:

@@ -37,7 +37,7 @@ class DesignProblem(ElementwiseProblem):
         super().__init__(
             n_var=len(task.domain.variables),
             n_obj=len(task.objectives),
-            n_ieq_constr=len(task.limits) + bool(getattr(task, "least", None)),
+            n_ieq_constr=len(task.limits) + len(task.least),
             xl=0,
             xu=np.array([len(choices) - 1 for choices in task.domain.variables.values()]),
             vtype=int,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import wraps
 from types import MappingProxyType
 from typing import Any
@@ -186,7 +186,8 @@ class _RelabelledSession(_Stand):
                     for name, value in zip(self._inner.task.objectives, seen.objectives, strict=True)
                 ),
             )
-        return replace(seen, feasible=seen.feasible and self._feasible)
+        feasible = self._feasible and self._inner.task.is_feasible(seen.values)
+        return replace(seen, feasible=feasible)
 
 
 def relabelled(
@@ -201,4 +202,7 @@ def _private(name: str) -> bool:
 
 
 def _copy(seen: Observation) -> tuple[Any, ...]:
-    return seen.design, dict(seen.values), tuple(seen.objectives), seen.feasible, seen.cost_charged
+    return tuple(
+        dict(value) if isinstance(value, Mapping) else value
+        for value in (getattr(seen, field.name) for field in fields(seen))
+    )

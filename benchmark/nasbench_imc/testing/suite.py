@@ -64,7 +64,7 @@ class SearcherSuite:
     source: str = ""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test that has a ``task`` on each track's, a ``limited_task`` on those with limits."""
+        """Run each test that has a ``task`` on each kind of task, a ``limited_task`` on those with limits."""
         chosen = self._case.tasks
         for name, wanted in (
             ("task", chosen),
@@ -88,7 +88,7 @@ class SearcherSuite:
         log, _ = _watched(self._case, task)
         _require(
             log.end == "budget" or log.charged >= self.spends * task.budget,
-            f"it ended ({log.end}) after {log.charged} of {task.budget} queries and {log.proposals} of "
+            f"it ended ({log.end}) after {log.charged:g} of {task.budget} {task.unit} and {log.proposals} of "
             f"{task.max_proposals} proposals: query until the session raises BudgetExhausted, with fewer "
             "repeats and looks at costs, or state the share that it uses: spends = "
             f"{np.floor(100 * log.charged / task.budget) / 100:g}",
@@ -265,7 +265,7 @@ def _case(suite: type[SearcherSuite]) -> _Case:
         suite.__name__,
         searcher,
         f"{place}:{function}" if place else "",
-        tuple(small.shrunk(task, suite.budget) for task in small.one_a_track() if task.track in tracks),
+        tuple(small.shrunk(task, suite.budget) for task in small.one_a_kind() if task.track in tracks),
         suite.timeout,
     )
 
@@ -310,7 +310,10 @@ def _elsewhere(case: _Case) -> Answer:
 def _well(log: RunLog, task: Task, circumstance: str = "") -> None:
     """Fail where a run did not end well."""
     where = f"on {task.name}" + (f", {circumstance}" if circumstance else "")
-    spent = f"after {log.charged} of {task.budget} queries, {log.proposals} of {task.max_proposals} proposals"
+    spent = (
+        f"after {log.charged:g} of {task.budget} {task.unit}, "
+        f"{log.proposals} of {task.max_proposals} proposals"
+    )
     if log.end == "timeout":
         pytest.fail(f"{log.error} and did not end ({spent}) {where}", pytrace=False)
     if log.end in TROUBLE:

@@ -13,19 +13,23 @@ from nasbench_imc.spaces import Space
 from nasbench_imc.suites import Task, tasks
 from nasbench_imc.suites.rules import rules
 
+#: Proposals for a budget of 1 in sessions that a searcher may well end by them.
+PROPOSALS_PER_BUDGET = 20
+
 
 @cache
-def one_a_track() -> tuple[Task, ...]:
-    """The first task of each track whose table is there, those to tune on before those to publish."""
-    found: dict[str, Task] = {}
+def one_a_kind() -> tuple[Task, ...]:
+    """The first task of each track and goal whose table is there; those to tune on come first."""
+    found: dict[tuple[str, str], Task] = {}
     for task in sorted(tasks(), key=lambda task: task.suite):
-        if task.track not in found:
+        kind = task.track, task.goal
+        if kind not in found:
             try:
                 task.load_table()
             except TableError:  # not released yet
                 continue
-            found[task.track] = task
-    return tuple(found[track] for track in sorted(found))
+            found[kind] = task
+    return tuple(found[kind] for kind in sorted(found))
 
 
 def shrunk(task: Task, budget: int) -> Task:
@@ -36,27 +40,30 @@ def shrunk(task: Task, budget: int) -> Task:
 
 def of_budget_one(task: Task) -> Task:
     """The task with the smallest budget that there can be."""
-    return _checked(replace(_cut(task, 1, task.checkpoints[0]), budget=1, checkpoints=(1,)))
+    return _checked(replace(_cut(task, 1, 1), checkpoints=(1,)))
 
 
 def limited(task: Task) -> bool:
     """Whether designs of the task can be infeasible."""
-    return bool(task.limits or getattr(task, "least", None))
+    return bool(task.limits or task.least)
 
 
 def beyond_limits(task: Task) -> Task:
     """The task with limits on costs that no design keeps."""
-    return _checked(replace(task, limits=dict.fromkeys(task.limits, 1e-12)))
+    return _checked(_of_few_proposals(replace(task, limits=dict.fromkeys(task.limits, 1e-12))))
 
 
 def on_few_designs(task: Task) -> Task:
     """The task on four designs, all of which keep the limits. It lives in this process alone."""
-    one = {
-        field.name: getattr(task, field.name)[:1]
-        for field in fields(task)
-        if field.name in ("hardware", "weight_bits", "sparsity") and not getattr(task, "sources", None)
-    }
-    few = replace(task, limits=dict.fromkeys(task.limits, 1e12), **one)
+    few = replace(
+        task,
+        hardware=task.hardware[:1],
+        weight_bits=task.weight_bits[:1],
+        sparsity=task.sparsity[:1],
+        limits=dict.fromkeys(task.limits, 1e12),
+        least=dict.fromkeys(task.least, 1e-12),
+    )
+    few = _of_few_proposals(few)
     domain = few.domain  # made by the task itself, then held to few architectures
     domain.space = _FewArchitectures(domain.space)
     domain.__dict__.pop("variables", None)
@@ -76,6 +83,10 @@ def _cut(task: Task, checkpoints: int, budget: int) -> Task:
         checkpoints=task.checkpoints[:checkpoints],
         frozen=replace(task.frozen, **frozen),
     )
+
+
+def _of_few_proposals(task: Task) -> Task:
+    return replace(task, max_proposals=min(task.max_proposals, PROPOSALS_PER_BUDGET * task.budget))
 
 
 def _checked(task: Task) -> Task:
