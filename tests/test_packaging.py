@@ -35,7 +35,7 @@ assert 0 < m["accuracy"] < 100 and m["energy"] > 0
 
 from nasbench_imc_baselines import random_search
 
-task = nbi.task("nb201/pcm-1d/C-energy")
+task = nbi.task("nb201/pcm-t0/C-energy")
 with task.session(seed=7) as session:
     try:
         random_search.search(session, np.random.default_rng(0))
@@ -109,7 +109,7 @@ def test_wheel_holds_the_tables_and_the_tasks(wheel: Path) -> None:
             assert file_sha256(wheel.parent / release.file) == release.sha256
     assert "nasbench_imc/manifest.json" in names
     assert "nasbench_imc/hardware/constants.csv" in names
-    assert len([name for name in names if name.startswith("nasbench_imc/suites/data/")]) == 6
+    assert len([name for name in names if name.startswith("nasbench_imc/suites/data/")]) == 13
     assert "nasbench_imc_baselines/nsga2.py" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

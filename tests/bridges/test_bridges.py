@@ -228,6 +228,7 @@ def test_function_penalises_what_only_a_query_shows() -> None:
         study = optuna_bridge.create_study(strict, optuna.samplers.RandomSampler(seed=0))
         study.optimize(optuna_bridge.objective(strict), n_trials=1)
         assert optuna_bridge.constraints(study.trials[0])[0] > 0
+        assert study.trials[0].constraints["accuracy"] > 0
 
 
 def test_scalar_function_of_two_objectives() -> None:
@@ -360,6 +361,7 @@ def test_optuna_trials_say_what_was_seen() -> None:
             assert (expected > 0) == (trial in pruned)
         again = optuna_bridge.finished_trial(C, session.observations[0])
         assert (again.params, again.value) == (done[0].params, done[0].value)
+        assert again.constraints == done[0].constraints
 
 
 # pymoo.

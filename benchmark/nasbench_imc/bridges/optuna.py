@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasbench_imc.bridges.designs import to_design
 from nasbench_imc.bridges.extra import imported_for_bridge
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Attribute of a trial that holds how far it is beyond the task's limits.
 ATTRIBUTE = "violations"
+
+_HAS_CONSTRAINTS = hasattr(optuna.trial.Trial, "set_constraint")  # since Optuna 5
 
 
 def distributions(task: Task) -> dict[str, BaseDistribution]:
@@ -76,11 +78,14 @@ def constraints(trial: optuna.trial.FrozenTrial) -> tuple[float, ...]:
 
 def finished_trial(task: Task, seen: Observation) -> optuna.trial.FrozenTrial:
     """An observation as a trial, for ``study.add_trial``."""
+    broken = violations(task, seen.values)
+    constrained: dict[str, Any] = {"constraints": broken} if _HAS_CONSTRAINTS else {}
     return optuna.trial.create_trial(
         params=task.domain.values(seen.design),
         distributions=distributions(task),
         values=list(logged(task, seen)),
-        user_attrs={ATTRIBUTE: violations(task, seen.values)},
+        user_attrs={ATTRIBUTE: broken},
+        **constrained,
     )
 
 
@@ -107,7 +112,7 @@ def run_optuna(session: Session, sampler: optuna.samplers.BaseSampler) -> None:
 
 def _constrain(trial: optuna.Trial, broken: dict[str, float]) -> None:
     trial.set_user_attr(ATTRIBUTE, broken)
-    if hasattr(trial, "set_constraint"):  # since Optuna 5
+    if _HAS_CONSTRAINTS:
         for metric, value in broken.items():
             trial.set_constraint(metric, value)
 
