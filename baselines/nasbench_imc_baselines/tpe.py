@@ -16,12 +16,11 @@ limits, until one is new and keeps them too.
 from __future__ import annotations
 
 import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import TPESampler
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState
 
 from nasbench_imc import Design, Session
+from nasbench_imc.bridges.optuna import create_study, distributions, finished_trial
 from nasbench_imc_baselines.common import keeps_limits, mutate
 
 STARTUP = 20
@@ -29,21 +28,12 @@ STARTUP = 20
 
 def search(session: Session, rng: np.random.Generator) -> None:
     task, domain = session.task, session.task.domain
-    distributions: dict[str, BaseDistribution] = {
-        name: CategoricalDistribution(choices) for name, choices in domain.variables.items()
-    }
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        directions=["minimize"] * len(task.objectives),
-        sampler=TPESampler(
-            seed=int(rng.integers(2**31)),
-            n_startup_trials=STARTUP,
-            multivariate=True,
-        ),
-    )
+    sampler = TPESampler(seed=int(rng.integers(2**31)), n_startup_trials=STARTUP, multivariate=True)
+    study = create_study(session, sampler)
+    space = distributions(task)
     queried: list[Design] = []
-    while True:
-        trial = study.ask(distributions)
+    while len(queried) < len(domain):
+        trial = study.ask(space)
         design = domain.from_values(trial.params)
         while design in queried or not keeps_limits(session, design):
             design = mutate(session, design, rng)
@@ -52,13 +42,4 @@ def search(session: Session, rng: np.random.Generator) -> None:
         seen = session.query(design)
         queried.append(design)
         study.tell(trial, state=TrialState.FAIL)  # what was queried stands for it
-        study.add_trial(
-            create_trial(
-                params=domain.values(design),
-                distributions=distributions,
-                values=[
-                    v if name == "accuracy" else float(np.log(v))
-                    for name, v in zip(task.objectives, seen.objectives, strict=True)
-                ],
-            )
-        )
+        study.add_trial(finished_trial(task, seen))
