@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from nasbench_imc import Design, Session
-from nasbench_imc.bridges import keeps_limits, scalarised
+from nasbench_imc import Design, Observation, Session
+from nasbench_imc.bridges import keeps_limits, logged, scalarised
 
-__all__ = ["draw", "keeps_limits", "mutate", "scalarised"]
+__all__ = ["TRIES", "Fitness", "draw", "keeps_limits", "logged", "mutate", "scalarised"]
+
+Fitness = Callable[[Observation], float]
 
 #: Mutations tried before a child that breaks a limit is taken all the same.
 TRIES = 20

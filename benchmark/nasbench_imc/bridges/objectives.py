@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Fitness = Callable[["Observation"], float]
 
+_INFEASIBLE = 1e12  # above any objective
 _TINY = 1e-300  # keeps the logarithm of a cost of 0 finite
 
 
@@ -61,7 +62,7 @@ def logged(task: Task, seen: Observation) -> tuple[float, ...]:
 
 
 def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
-    """A fitness to minimise; observations that break a limit get infinity.
+    """A fitness to minimise; observations that break limits come after all others, by how far they do.
 
     With one objective it is that objective. With several it is their augmented Chebyshev norm under
     weights drawn anew (Knowles, ParEGO, 2006), each objective scaled between its best and its median
@@ -82,7 +83,7 @@ def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
     """
     task = session.task
     if len(task.objectives) == 1:
-        return lambda seen: seen.objectives[0] if seen.feasible else np.inf
+        return lambda seen: seen.objectives[0] if seen.feasible else _penalty(task, seen)
     if not session.observations:
         raise SearchError("several objectives are scaled by what was observed: query some designs first")
     weights = rng.dirichlet(np.ones(len(task.objectives)))
@@ -92,8 +93,12 @@ def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
 
     def fitness(seen: Observation) -> float:
         if not seen.feasible:
-            return np.inf
+            return _penalty(task, seen)
         scaled = weights * (np.array(logged(task, seen)) - low) / span
         return float(scaled.max() + 0.05 * scaled.sum())
 
     return fitness
+
+
+def _penalty(task: Task, seen: Observation) -> float:
+    return _INFEASIBLE * (1 + sum(max(0.0, broken) for broken in violations(task, seen.values).values()))
