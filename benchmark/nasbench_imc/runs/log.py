@@ -184,7 +184,9 @@ def parse_log(file: BinaryIO, name: str) -> RunLog:
     if number < 2:
         raise LogError(f"{name} is not a run log: it has {number} lines")
     if not isinstance(last, dict) or set(last) != set(_FOOTER):
-        raise LogError(f"{name} is not a run log: its last line must hold {', '.join(_FOOTER)}; is it cut off?")
+        raise LogError(
+            f"{name} is not a run log: its last line must hold {', '.join(_FOOTER)}; is it cut off?"
+        )
     _check_kinds(last, name)
     if last["end"] not in ENDS:
         raise LogError(f"{name} is not a run log: malformed end")
@@ -213,7 +215,9 @@ def _is_event(event: object) -> bool:
         return False
     if "recommend" in event:
         designs = event["recommend"]
-        return len(event) == 1 and isinstance(designs, list) and bool(designs) and all(map(_is_design, designs))
+        return (
+            len(event) == 1 and isinstance(designs, list) and bool(designs) and all(map(_is_design, designs))
+        )
     values = event.get("values")
     return (
         _is_design(event.get("query"))
