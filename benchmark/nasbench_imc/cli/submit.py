@@ -86,7 +86,7 @@ def submit(
 @json_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the verdict, as JSON.")
 def replay(submission: Path, as_json: bool, out: Path | None) -> None:
-    """Recompute everything in a submission (or a folder of logs) from the table; name the first difference."""
+    """Recompute all of a submission, or of a folder of logs, from the table; name the first difference."""
     from nasbench_imc.submissions import replay as replaying
 
     error: SubmissionError | LogError | None = None
@@ -165,7 +165,10 @@ def re_run(
     as_json: bool,
     out: Path,
 ) -> None:
-    """Run METHOD (FILE.py:function, or an installed one) where it cannot read the table, on fresh label seeds."""
+    """Run METHOD where it cannot read the table, on fresh label seeds.
+
+    METHOD is FILE.py:function, module:function or an installed one.
+    """
     from nasbench_imc.submissions.rerun import rerun
     from nasbench_imc.suites import task as find_task
     from nasbench_imc.suites import tasks as all_tasks

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from nasbench_imc._version import __version__
 from nasbench_imc.errors import LogError
@@ -139,12 +139,12 @@ def read_log(path: Path) -> RunLog:
         raise LogError(f"{path} is not a whole gzip file ({error}); delete it and run again") from error
 
 
-def parse_log(file: BinaryIO, name: str) -> RunLog:
+def parse_log(file: io.BufferedIOBase, name: str) -> RunLog:
     """Read a log from its unpacked lines.
 
     Parameters
     ----------
-    file : binary file
+    file : io.BufferedIOBase
         Only ``readline`` is called, with a size, so that no more is unpacked than is kept.
     name : str
         What errors call it.

@@ -232,8 +232,8 @@ def _rules(made: Manifest) -> Iterator[tuple[bool, str]]:
     lacking = [name for name in expected if name not in made.logs]
     yield (
         not lacking,
-        f"{len(lacking)} of {len(expected)} runs are missing, the first is {lacking[:1]}: every task needs the log "
-        f"of every seed from 0 to {made.seeds - 1}, a failed run's too",
+        f"{len(lacking)} of {len(expected)} runs are missing, the first is {lacking[:1]}: every task "
+        f"needs the log of every seed from 0 to {made.seeds - 1}, a failed run's too",
     )
     excess = [name for name in made.logs if name not in expected]
     yield not excess, f"{len(excess)} logs are of no declared run, the first is {str(excess[:1])[:200]}"

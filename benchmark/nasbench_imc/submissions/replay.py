@@ -1,4 +1,4 @@
-"""Replaying logs: a fresh session is asked what the log says was asked, and must say what the log says it said.
+"""Replaying logs: a fresh session is asked what a log says was asked, and must say what the log says.
 
 No rule of a session is written again here. What replaying cannot see is how the searcher came to its choices:
 whether it had read the table, knew the noise of a label seed, or was run more often than it was submitted.
@@ -485,11 +485,10 @@ def _check_end(session: Session, log: RunLog, file: str, counted: int) -> None:
             task.max_proposals,
             "the end says that all proposals were spent",
         )
+    left = session.budget_left
     if log.end == "budget" and not _is_spent(session):
-        left = f"{session.budget_left} of {task.budget} left"
-        raise _refused(
-            file, line, "end", log.end, left, "the budget is not spent: the log is cut off, or wrong"
-        )
+        reason = "the budget is not spent: the log is cut off, or wrong"
+        raise _refused(file, line, "end", log.end, f"{left} of {task.budget} left", reason)
 
 
 def _is_spent(session: Session) -> bool:
@@ -497,7 +496,8 @@ def _is_spent(session: Session) -> bool:
     rng = np.random.default_rng(0)
     for _ in range(_PROBES):
         try:
-            session.query(session.task.domain.random(rng))
+            if session.query(session.task.domain.random(rng)).cost_charged:
+                return False
         except ProposalsExhausted:
             return False
         except BudgetExhausted:

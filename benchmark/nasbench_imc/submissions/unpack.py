@@ -151,7 +151,7 @@ class Archive:
                         raise SubmissionError(f"{name} unpacks to more than {limit:,} bytes")
                     if len(found) > limit_by_ratio:
                         raise SubmissionError(
-                            f"{name} unpacks to more than {MAX_RATIO} times its size in the archive: a zip bomb"
+                            f"{name} unpacks to more than {MAX_RATIO} times its size: a zip bomb"
                         )
         except _BROKEN as error:
             raise SubmissionError(f"{name} cannot be unpacked: {str(error)[:200]}") from error
