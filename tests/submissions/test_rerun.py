@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,18 @@ import psutil
 import pytest
 
 import nasbench_imc as nbi
-from nasbench_imc.runs.log import RunLog, read_logs
-from nasbench_imc.runs.methods import parse_method
+from nasbench_imc.runs.execute import execute
+from nasbench_imc.runs.log import RunLog, log_path, read_logs, write_log
+from nasbench_imc.runs.methods import find_method, parse_method
 from nasbench_imc.submissions import replay
+from nasbench_imc.submissions.pack import pack
 from nasbench_imc.submissions.permuted import Relabelling, interval_of_mean
 from nasbench_imc.submissions.rerun import Seeds, draw_seeds, rerun, run_confined
 from nasbench_imc.submissions.sandbox import sandbox
 from nasbench_imc.suites import Domain
+from nasbench_imc.tables.files import find
+
+from .conftest import SAID
 
 FILE = Path(__file__).with_name("strangers.py")
 TASK = nbi.task("nb201/sram-digital/S-accuracy")
@@ -72,7 +79,7 @@ landlock = pytest.mark.skipif(not has_landlock(), reason="this kernel has no Lan
 @landlock
 def test_no_way_to_the_table(run: Run, server: int, monkeypatch: pytest.MonkeyPatch) -> None:
     table = TASK.load_table()
-    path = str(Path(nbi.tables.files.find("nb201").path).resolve())
+    path = str(Path(find("nb201").path).resolve())
     assert Path(path).read_bytes()  # here it can be read
     monkeypatch.setenv("STRANGER_HINT", path)
     log, confinement = run("hunts", HINT=path, RUNNER=(os.getpid(),), PORT=server)
@@ -85,6 +92,26 @@ def test_no_way_to_the_table(run: Run, server: int, monkeypatch: pytest.MonkeyPa
     assert log.charged == 0
     assert confinement["files"].startswith("only those granted (Landlock")
     assert table.official
+
+
+@landlock
+def test_the_hunt_finds_a_table_that_is_not_hidden(tmp_path: Path) -> None:
+    """So that finding nothing above means something."""
+    path = str(Path(find("nb201").path).resolve())
+    copy = tmp_path / "stranger.py"
+    copy.write_text(FILE.read_text() + f"HINT = {path!r}\nRUNNER = ()\n")
+    with sandbox(parse_method(f"{copy}:hunts")) as box:
+        open_box = replace(box, hidden=(), grants={**box.grants, "read": ["/"]})
+        log, _ = run_confined(open_box, TASK, SEEDS, 60.0)
+    ways = {
+        "load from the environment",
+        "open",
+        "h5py",
+        "through the root of this process",
+        "native open",
+        "fork",
+    }
+    assert set(found(log)["worked"]) >= ways
 
 
 def test_confinement_is_named(run: Run) -> None:
@@ -129,7 +156,9 @@ def test_how_it_ends(run: Run, name: str, end: str, error: str) -> None:
 
 def test_stopped_with_all_that_it_started(run: Run) -> None:
     before = {process.pid for process in psutil.process_iter()}
-    log, _ = run("sleeps", timeout=1.0)
+    log, confinement = run("sleeps", timeout=1.0)
+    if confinement["processes"] != "own namespace":
+        pytest.skip("this kernel gives no process namespace; one that leaves its session outlives its run")
     assert (log.end, log.charged) == ("timeout", 1)
     for _ in range(50):
         left = [
@@ -142,6 +171,30 @@ def test_stopped_with_all_that_it_started(run: Run) -> None:
             break
         time.sleep(0.1)
     assert left == []
+
+
+def test_interrupted_at_once(tmp_path: Path) -> None:
+    """Ctrl-C ends the runs at work, which would sleep for their ten minutes."""
+    command = ["re-run", f"{FILE}:sleeps", "--task", TASK.name, "--jobs", "2", "--out", str(tmp_path / "out")]
+    code = "from nasbench_imc.cli import main; main()"
+    runner = psutil.Popen([sys.executable, "-c", code, *command], stderr=subprocess.PIPE)
+
+    def searchers() -> list[psutil.Process]:
+        return [p for p in runner.children(recursive=True) if "nasbench_imc.submissions.child" in p.cmdline()]
+
+    for _ in range(600):
+        if len(searchers()) >= 2:
+            break
+        time.sleep(0.1)
+    left = searchers()
+    assert len(left) >= 2
+    runner.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    runner.communicate(timeout=60)
+    assert time.monotonic() - start < 20
+    assert runner.returncode != 0
+    _, alive = psutil.wait_procs(left, timeout=10)
+    assert alive == []
 
 
 def test_requests_that_no_searcher_makes(run: Run) -> None:
@@ -239,6 +292,22 @@ for way in (
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+def test_honest_searchers_work_under_the_hook(tmp_path: Path) -> None:
+    """The same grants, and what a searcher imports."""
+    with sandbox(parse_method("random_search")) as box:
+        code = f"""
+from nasbench_imc.submissions import confine
+confine._hook({ {**box.grants, "write": [str(tmp_path)]}!r})
+import numpy, scipy.stats, nasbench_imc
+assert confine.readable({list(map(str, box.hidden))!r}) == []
+from nasbench_imc_baselines.random_search import search
+open({str(tmp_path / "notes")!r}, "w").write("mine")
+"""
+        environment = {**os.environ, "PYTHONPATH": str(box.view)}
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
 def test_no_confinement_with_threads() -> None:
     code = """
 import threading, time
@@ -322,6 +391,37 @@ def test_permuted_errors_do_not_tell_the_permutation(run: Run) -> None:
     """The recommendation of a design that was not queried is refused without naming what stands for it."""
     log, _ = run("uses_the_interface", permuted=True)
     assert (log.end, log.error) == ("budget", "")
+
+
+def test_of_a_submission(tmp_path: Path) -> None:
+    """Running it again shows what replaying cannot: rows in another order, with their counts put right."""
+    method = find_method("random_search")
+    for seed in range(2):
+        log = execute(method.load(), method.name, TASK, seed, 60.0, fingerprint=method.fingerprint())
+        if seed == 1:
+            events = [dict(event) for event in log.events]
+            events[4]["query"], events[9]["query"] = events[9]["query"], events[4]["query"]
+            events[4]["values"], events[9]["values"] = events[9]["values"], events[4]["values"]
+            log = replace(log, events=tuple(events))
+        write_log(log, log_path(tmp_path / "logs", TASK.name, method.name, seed))
+    path = tmp_path / "s.zip"
+    submitted = pack(tmp_path / "logs", method.name, SAID, path)  # replayed without a difference
+    result = rerun("random_search", [TASK], 1, tmp_path / "out", permuted=False, submission=path)
+    assert result["submission"] == {
+        "sha256": submitted.sha256,
+        "scores": {TASK.name: submitted.scores[0]["score"]},
+        "runs_again": 2,
+        "differ": [{"file": f"logs/{TASK.name}/random_search/seed-0001.jsonl.gz", "line": 6}],
+    }
+    for name, reason in (
+        ("stranger", "is of 'random_search', not of 'stranger'"),
+        ("random_search", "another version"),
+    ):
+        file = tmp_path / f"{name}.py"
+        file.write_text("def search(session, rng):\n    pass\n")
+        with pytest.raises(nbi.SubmissionError, match=reason):
+            rerun(f"{file}:search", [TASK], 1, tmp_path / "no", submission=path)
+    assert not (tmp_path / "no").exists()
 
 
 @pytest.mark.slow

@@ -150,6 +150,13 @@ def replay(submission: Path, as_json: bool, out: Path | None) -> None:
     type=click.Path(exists=True, path_type=Path),
     help="A further file or folder that the searcher may read; may be repeated.",
 )
+@click.option(
+    "--of",
+    "submission",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The searcher's submission, to be compared with.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new folder.")
 def re_run(
@@ -162,6 +169,8 @@ def re_run(
     entropy: int | None,
     no_permuted: bool,
     readable: tuple[Path, ...],
+    submission: Path | None,
+    quiet: bool,
     as_json: bool,
     out: Path,
 ) -> None:
@@ -186,6 +195,8 @@ def re_run(
         timeout=timeout,
         permuted=not no_permuted,
         readable=readable,
+        submission=submission,
+        progress=not quiet,
     )
     if as_json:
         print_json(found)
@@ -211,6 +222,14 @@ def re_run(
             for row in [*found["tasks"], found["all"]]
         ],
     )
+    compared = found["submission"]
+    if compared:
+        for task, score in compared["scores"].items():
+            click.echo(f"submitted: {score:.3f} on {task}")
+        differ, again = compared["differ"], compared["runs_again"]
+        click.echo(f"{again - len(differ)} of {again} submitted runs came out as their logs say")
+        for place in differ:
+            click.echo(f"  not {place['file']}, from line {place['line']} on")
     click.echo("confined: " + "; ".join(f"{name}: {text}" for name, text in found["confinement"].items()))
     click.echo(f"logs in {out / 'logs'}; seeds and confinement in {out / 'rerun.json'}")
 

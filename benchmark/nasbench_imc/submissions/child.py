@@ -98,8 +98,9 @@ def main() -> None:
     """Confine the process and run what the second message says."""
     channel = Channel(int(sys.argv[1]), int(sys.argv[2]))
     order = channel.receive()
-    confinement = isolate() | confine(order["grants"])
-    channel.send({"confinement": confinement, "readable": readable(order["hidden"])})
+    isolated = isolate()
+    confined = confine(order["grants"])
+    channel.send({"confinement": {**confined, **isolated}, "readable": readable(order["hidden"])})
     channel.send(_run(channel, channel.receive()))
 
 

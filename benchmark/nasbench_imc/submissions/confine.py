@@ -46,11 +46,11 @@ def isolate() -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        What is in force for ``network`` and ``processes``.
+        What is in force for ``network`` and ``processes``; nothing of the network where it is not left.
     """
     shared = _NEWNET | _NEWIPC | _NEWPID
     if _libc.unshare(shared) and _libc.unshare(_NEWUSER | shared):
-        return {"network": "open", "processes": "shared with the machine"}
+        return {"processes": "shared with the machine"}
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
@@ -71,7 +71,7 @@ def confine(grants: Mapping[str, Sequence[str]]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        What is in force for ``files`` and ``privileges``.
+        What is in force for ``files``, ``privileges`` and, of this alone, ``network``.
 
     Raises
     ------
@@ -93,7 +93,8 @@ def confine(grants: Mapping[str, Sequence[str]]) -> dict[str, str]:
     header = struct.pack("<Ii", _CAPABILITY_VERSION, 0)
     if not _libc.capset(header, bytes(24)) and privileges != "unchanged":
         privileges = "none, and none can be gained"
-    return {"files": files, "privileges": privileges}
+    network = "no TCP (Landlock)" if version >= 4 else "open"
+    return {"files": files, "privileges": privileges, "network": network}
 
 
 def _landlock(version: int, grants: Mapping[str, Sequence[str]]) -> None:

@@ -45,13 +45,13 @@ class Relabelling:
         )
 
 
-def interval_of_mean(differences: Sequence[np.ndarray]) -> tuple[float, float]:
+def interval_of_mean(values: Sequence[np.ndarray]) -> tuple[float, float]:
     """95 % percentile-bootstrap interval of a mean over tasks of means over runs.
 
     Parameters
     ----------
-    differences : sequence of ndarray, shape (runs,)
-        Paired differences of scores, one array a task.
+    values : sequence of ndarray, shape (runs,)
+        Scores, or paired differences of them, one array a task.
 
     Returns
     -------
@@ -59,9 +59,7 @@ def interval_of_mean(differences: Sequence[np.ndarray]) -> tuple[float, float]:
         Equal ends where every task has one run.
     """
     rng = np.random.default_rng(0)
-    means = np.mean(
-        [d[rng.integers(len(d), size=(RESAMPLES, len(d)))].mean(axis=1) for d in differences], axis=0
-    )
+    means = np.mean([v[rng.integers(len(v), size=(RESAMPLES, len(v)))].mean(axis=1) for v in values], axis=0)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -34,7 +34,7 @@ class Channel:
     Parameters
     ----------
     reading, writing : int
-        File descriptors; they are closed with the channel.
+        File descriptors.
 
     Attributes
     ----------

@@ -169,7 +169,7 @@ class _Count:
             raise SubmissionError(f"{file} and {self.runs[run]} are of one run")
         self.runs[run] = file
         self.failures += log.end in TROUBLE
-        self.queries += log.charged
+        self.queries += sum("query" in event for event in log.events)
         twin = (log.method, log.task, hash(repr(log.events)))
         if log.events and twin in self._events:
             self.notes.append(f"{file} has the same events as seed {self._events[twin]}")
@@ -441,9 +441,9 @@ def _explanation(
     return "it is not the search label"
 
 
-def _check_proposals(task: Task, charged: int, proposals: int, file: str, line: int) -> None:
-    if proposals < charged:
-        raise _refused(file, line, "proposals", proposals, f"at least {charged}", "each query is a proposal")
+def _check_proposals(task: Task, queries: int, proposals: int, file: str, line: int) -> None:
+    if proposals < queries:
+        raise _refused(file, line, "proposals", proposals, f"at least {queries}", "each query is a proposal")
     if proposals > task.max_proposals:
         raise _refused(
             file,
@@ -471,7 +471,7 @@ def _check_end(session: Session, log: RunLog, file: str, counted: int) -> None:
             f"at least {counted}",
             "an earlier line counts more: is it cut off?",
         )
-    _check_proposals(task, session.charged, log.proposals, file, line)
+    _check_proposals(task, session.proposals, log.proposals, file, line)  # the session saw queries alone
     if bool(log.error) != (log.end in TROUBLE):
         raise _refused(file, line, "error", log.error, "", f"it does not go with the end {log.end!r}")
     if log.seconds < 0:

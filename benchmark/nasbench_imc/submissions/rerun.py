@@ -8,12 +8,14 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from nasbench_imc._version import __version__
 from nasbench_imc.design import Design
@@ -22,15 +24,18 @@ from nasbench_imc.errors import (
     BudgetExhausted,
     ProposalsExhausted,
     SearchError,
+    SubmissionError,
     UnknownNameError,
 )
 from nasbench_imc.files import replacing
 from nasbench_imc.runs.log import MAX_EVENTS, TROUBLE, RunLog, log_path, write_log
 from nasbench_imc.runs.methods import parse_method
+from nasbench_imc.submissions.manifest import member
 from nasbench_imc.submissions.permuted import Relabelling, interval_of_mean
 from nasbench_imc.submissions.pipe import Closed, Late
-from nasbench_imc.submissions.replay import FORMAT, TIERS
+from nasbench_imc.submissions.replay import FORMAT, TIERS, Verdict, replay
 from nasbench_imc.submissions.sandbox import Sandbox, Searcher, process, sandbox
+from nasbench_imc.submissions.unpack import Archive
 from nasbench_imc.suites import Observation, Session, Task
 
 #: Longest time that a process may take to start and to import the searcher [s].
@@ -38,6 +43,9 @@ START = 120.0
 
 #: Fresh label seeds are drawn between these, far from those that runs are submitted with.
 SEEDS = (2**20, 2**31)
+
+#: Runs of each task of a submission that are made again with their own seeds.
+REPRODUCED = 3
 
 _RECOMMENDATIONS = MAX_EVENTS // 2  # a session does not bound them
 
@@ -70,11 +78,13 @@ def rerun(
     timeout: float = 600.0,
     permuted: bool = True,
     readable: Iterable[Path] = (),
+    submission: Path | None = None,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Run a searcher on every task with fresh seeds, each run in a confined process of its own.
 
-    Writes a log of each run below ``out/logs``, those with permuted labels below ``out/permuted``, and what
-    is returned as ``out/rerun.json``.
+    Writes a log of each run below ``out/logs``, those with permuted labels below ``out/permuted``, those of
+    a submission made again below ``out/reproduced``, and what is returned as ``out/rerun.json``.
 
     Parameters
     ----------
@@ -95,11 +105,19 @@ def rerun(
         Whether each run is made a second time with permuted category labels.
     readable : iterable of pathlib.Path
         Further files and folders that the searcher may read, for example its own package.
+    submission : pathlib.Path, optional
+        What the searcher was submitted with. It is replayed, its scores are set beside the fresh ones, and
+        its first :data:`REPRODUCED` runs of each task are made again with their own seeds, to see whether
+        the searcher does what its logs say.
+    progress : bool
+        Whether to show a progress bar, on standard error.
 
     Raises
     ------
     UnknownNameError
         Where ``source`` names no method.
+    SubmissionError
+        Where the submission is refused, or is of another searcher.
     BenchmarkError
         Where the folder holds logs, the searcher cannot be imported, or confinement fails.
     """
@@ -111,36 +129,46 @@ def rerun(
     fingerprint = method.fingerprint()
     entropy = secrets.randbits(128) if entropy is None else entropy
     drawn = draw_seeds(entropy, seeds)
-    folders = {False: out / "logs", True: out / "permuted"}
-    wanted = [
-        (task, seed, flag)
-        for task in tasks
-        for seed in drawn
-        for flag in ([False, True] if permuted else [False])
-    ]
+    submitted = None if submission is None else _submitted(submission, method.name, fingerprint)
     for task in tasks:
         task.load_table()
     lock = threading.Lock()
+    plain = [(task, seed, False) for task in tasks for seed in drawn]
     with sandbox(method, readable) as box, ThreadPoolExecutor(jobs) as pool:
 
-        def run(task: Task, seed: Seeds, flag: bool) -> tuple[RunLog, Mapping[str, str]]:
+        def run(task: Task, seed: Seeds, flag: bool, folder: str = "") -> tuple[RunLog, Mapping[str, str]]:
             log, confinement = run_confined(
                 box, task, seed, timeout, permuted=flag, searcher=fingerprint, lock=lock
             )
-            write_log(log, log_path(folders[flag], task.name, log.method, log.seed))
+            write_log(log, log_path(out / folder, task.name, log.method, log.seed))
             return log, confinement
 
-        futures = [pool.submit(run, *job) for job in wanted]
+        jobs_of = {
+            "logs": plain,
+            "permuted": [(task, seed, True) for task, seed, _ in plain] if permuted else [],
+            "reproduced": _to_reproduce(tasks, submitted),
+        }
+        futures = {
+            folder: [pool.submit(run, *job, folder) for job in wanted] for folder, wanted in jobs_of.items()
+        }
+        everything = [future for waiting in futures.values() for future in waiting]
         try:
-            done = [future.result() for future in futures]
+            bar = track(
+                as_completed(everything),
+                "runs",
+                len(everything),
+                console=Console(stderr=True),
+                disable=not progress,
+            )
+            for future in bar:
+                future.result()  # the first error ends all
+            done = {folder: [future.result() for future in waiting] for folder, waiting in futures.items()}
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            box.stop()
             raise
-    logs = {
-        flag: [log for log, job in zip((d[0] for d in done), wanted, strict=True) if job[2] is flag]
-        for flag in folders
-    }
-    rows = _rows(tasks, logs[False], logs[True])
+    logs = {folder: [log for log, _ in made] for folder, made in done.items()}
+    rows = _rows(tasks, logs["logs"], logs["permuted"])
     result = {
         "format": FORMAT,
         "tier": TIERS[2],
@@ -150,13 +178,58 @@ def rerun(
         "tables": {task.table: task.table_sha256 for task in tasks},
         "entropy": str(entropy),
         "label_seeds": [seed.label for seed in drawn],
-        "confinement": dict(done[0][1]),
+        "confinement": dict(done["logs"][0][1]),
         "tasks": rows[:-1],
         "all": rows[-1],
+        "submission": None
+        if submission is None or submitted is None
+        else _compared(submission, submitted, logs["reproduced"]),
     }
     with replacing(out / "rerun.json") as temporary:
         temporary.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return result
+
+
+def _submitted(path: Path, method: str, fingerprint: str) -> Verdict:
+    """The verdict on a submission of this searcher."""
+    verdict = replay(path)
+    with Archive(path) as archive:
+        declared = archive.manifest
+    if declared.method != method:
+        raise SubmissionError(f"{path} is of {declared.method!r}, not of {method!r}")
+    if declared.searcher != fingerprint:
+        raise SubmissionError(
+            f"{path} is of another version of {method}: SHA-256 {declared.searcher[:12]}..., not "
+            f"{fingerprint[:12]}..."
+        )
+    return verdict
+
+
+def _to_reproduce(tasks: Sequence[Task], submitted: Verdict | None) -> list[tuple[Task, Seeds, bool]]:
+    """Runs of a submission, with the seeds that it had: then the searcher's seed was the labels'."""
+    if submitted is None:
+        return []
+    seeds = range(min(REPRODUCED, submitted.seeds))
+    return [(task, Seeds(k, k, 0), False) for task in tasks if task.name in submitted.tasks for k in seeds]
+
+
+def _compared(path: Path, submitted: Verdict, again: Sequence[RunLog]) -> dict[str, Any]:
+    """Whether a submission's runs came out as its logs say."""
+    differs = []
+    with Archive(path) as archive:
+        for log in again:
+            file = member(log.task, log.method, log.seed)
+            first, second = archive.log(file).events, log.events
+            if first != second:
+                same = next((k for k, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
+                line = 2 + (min(len(first), len(second)) if same is None else same)
+                differs.append({"file": file, "line": line})
+    return {
+        "sha256": submitted.sha256,
+        "scores": {row["task"]: row["score"] for row in submitted.scores},
+        "runs_again": len(again),
+        "differ": differs,
+    }
 
 
 def run_confined(
@@ -365,7 +438,8 @@ def _rows(tasks: Sequence[Task], plain: Sequence[RunLog], permuted: Sequence[Run
     def row(
         name: str, logs: Sequence[RunLog], one: list[np.ndarray], other: list[np.ndarray]
     ) -> dict[str, Any]:
-        mean = float(np.mean([s.mean() for s in one]))
+        low, high = interval_of_mean(one)
+        fresh = {"score": float(np.mean([s.mean() for s in one])), "low": low, "high": high}
         changed = None
         if other:
             differences = [b - a for a, b in zip(one, other, strict=True)]
@@ -378,7 +452,7 @@ def _rows(tasks: Sequence[Task], plain: Sequence[RunLog], permuted: Sequence[Run
             }
         return {
             "task": name,
-            "score": mean,
+            **fresh,
             "runs": len(logs),
             "failures": sum(log.end in TROUBLE for log in logs),
             "permuted": changed,

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -60,6 +60,8 @@ class Sandbox:
         As :func:`nasbench_imc.submissions.confine.confine` takes them.
     imports : tuple of str
         Further folders from which modules are imported, once the process is confined.
+    running : set of subprocess.Popen
+        Processes at work.
     """
 
     view: Path
@@ -67,6 +69,12 @@ class Sandbox:
     hidden: tuple[Path, ...]
     grants: Mapping[str, Sequence[str]]
     imports: tuple[str, ...]
+    running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+
+    def stop(self) -> None:
+        """End all processes at once; those who wait for them see them closed."""
+        for running in list(self.running):
+            running.kill()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +164,7 @@ def process(box: Sandbox) -> Iterator[Searcher]:
         listener = threading.Thread(target=_listen, args=(running, said), daemon=True)
         listener.start()
         channel = Channel(reading, writing)
+        box.running.add(running)
         try:
             yield Searcher(channel, scratch, said)
         finally:
@@ -163,6 +172,7 @@ def process(box: Sandbox) -> Iterator[Searcher]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
             running.wait()
+            box.running.discard(running)
             listener.join(timeout=1.0)
 
 
