@@ -20,7 +20,7 @@ from nasbench_imc.runs.log import log_path, write_log
 from nasbench_imc.submissions.manifest import MEMBER, Tuning
 from nasbench_imc.submissions.pack import About, pack
 
-TASKS = ("nb201/pcm-1d/C-energy", "nb201/sram-digital/M-energy")
+TASKS = ("nb201/sram-digital/C-memory", "nb201/sram-digital/M-energy")
 METHOD = "honest"
 SEEDS = 3
 SAID = About(

@@ -184,7 +184,11 @@ def uses_the_interface(session, rng):
         seen = s.query(design)
         assert seen.design == design
         assert set(seen.values) == {"accuracy", *costs}
-        assert (seen.objectives[0], seen.cost_charged) == (-seen.values["accuracy"], 1)
+        signs = [-1 if name == "accuracy" else 1 for name in task.objectives]
+        assert seen.objectives == tuple(
+            sign * seen.values[name] for sign, name in zip(signs, task.objectives, strict=True)
+        )
+        assert seen.cost_charged == 1
         assert isinstance(seen.feasible, bool)
         with contextlib.suppress(FrozenInstanceError):
             seen.feasible = True
@@ -207,6 +211,24 @@ def uses_the_interface(session, rng):
             except nbi.UnknownNameError:
                 continue
             raise AssertionError(wrong)
+    while True:
+        session.query(task.domain.random(rng))
+
+
+def transfers(session, rng):
+    """Track T: free labels of the source, then a guess before anything was charged."""
+    import nasbench_imc as nbi
+
+    task = session.task
+    known = [session.query(task.source_domain.random(rng)) for _ in range(30)]
+    assert {seen.cost_charged for seen in known} == {0}
+    assert (session.charged, session.proposals, session.observations) == (0, 30, ())
+    assert set(session.cost(known[0].design)) >= {"energy"}
+    best = max(known, key=lambda seen: seen.values["accuracy"]).design
+    guess = nbi.Design(best.arch, task.hardware[0])
+    session.recommend(guess)
+    seen = session.query(guess)
+    assert session.observations == (seen,)
     while True:
         session.query(task.domain.random(rng))
 

@@ -33,7 +33,7 @@ from pathlib import Path
 import nasbench_imc as nbi
 from nasbench_imc.scoring import score
 from nasbench_imc.submissions.replay import replay
-nbi.task("nb201/pcm-1d/C-energy").session(0).__exit__(None, None, None)
+nbi.task("nb201/sram-digital/C-memory").session(0).__exit__(None, None, None)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     replay(Path(sys.argv[1]))

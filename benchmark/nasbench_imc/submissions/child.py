@@ -48,27 +48,25 @@ class PipedSession:
     def observations(self) -> tuple[Observation, ...]:
         return tuple(self._seen.values())
 
-    def query(self, design: Design, **options: Any) -> Observation:
+    def query(self, design: Design, fidelity: str | None = None) -> Observation:
         """See :meth:`nasbench_imc.suites.Session.query`."""
         from types import MappingProxyType
 
         from nasbench_imc.suites import Observation
 
-        self.task.domain.check(design)
-        said = self._ask({"query": self.task.domain.free(design), "options": options})
+        said = self._ask({"query": self._named(design), "fidelity": fidelity})
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
         }
         fields["values"] = MappingProxyType(fields["values"])
         made = Observation(design=design, **fields)
-        if made.cost_charged:
-            self._seen[design, tuple(sorted(options.items()))] = made
+        if design.hardware not in self.task.sources:
+            self._seen.setdefault((design, made.fidelity), made)
         return made
 
     def cost(self, design: Design) -> Mapping[str, float]:
         """See :meth:`nasbench_imc.suites.Session.cost`."""
-        self.task.domain.check(design)
-        return self._ask({"cost": self.task.domain.free(design)})
+        return self._ask({"cost": self._named(design)})
 
     def recommend(self, designs: Design | Iterable[Design]) -> None:
         """See :meth:`nasbench_imc.suites.Session.recommend`."""
@@ -79,9 +77,20 @@ class PipedSession:
             chosen = [designs] if isinstance(designs, Design) else list(designs)
         except TypeError:
             raise SearchError(f"a recommendation is a Design or several, not {designs!r:.120}") from None
-        for design in chosen:
-            self.task.domain.check(design)
-        self._ask({"recommend": [self.task.domain.free(design) for design in chosen]})
+        self._ask({"recommend": [self._named(design) for design in chosen]})
+
+    def _named(self, design: Design) -> dict[str, Any]:
+        """A design's fields, checked here, so that what is wrong is said even where labels are permuted."""
+        from dataclasses import asdict
+
+        from nasbench_imc.design import Design
+
+        sources = self.task.source_domain
+        on_source = (
+            sources is not None and isinstance(design, Design) and design.hardware in self.task.sources
+        )
+        (sources if sources is not None and on_source else self.task.domain).check(design)
+        return asdict(design)
 
     def _ask(self, request: Mapping[str, Any]) -> Any:
         from nasbench_imc import errors

@@ -8,41 +8,41 @@ itself, with the public cost model, can undo it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from nasbench_imc.design import Design
-from nasbench_imc.suites import Domain
+from nasbench_imc.spaces import Space
 
 RESAMPLES = 2_000
 LEVEL = 0.95
 
 
 class Relabelling:
-    """A one-to-one map of a domain's designs that permutes the choices of each of the space's variables.
+    """A one-to-one map of designs that permutes the choices of each of the space's variables.
 
     Designs that differ in one variable still do, so neighbourhoods, mutation and crossover keep their
     meaning. Hardware, weight bits and sparsity keep their names, which say what they are.
 
     Parameters
     ----------
-    domain : Domain
+    space : Space
     rng : numpy.random.Generator
     """
 
-    def __init__(self, domain: Domain, rng: np.random.Generator) -> None:
-        self._domain = domain
+    def __init__(self, space: Space, rng: np.random.Generator) -> None:
+        self._space = space
         self._maps = {}
-        for name, choices in domain.space.variables.items():
+        for name, choices in space.variables.items():
             order = rng.permutation(len(choices))
             self._maps[name] = {choice: choices[k] for choice, k in zip(choices, order, strict=True)}
 
     def __call__(self, design: Design) -> Design:
         """The design that stands for ``design``, which the searcher named."""
-        values = self._domain.values(design)
-        return self._domain.from_values(
-            {name: self._maps[name][value] if name in self._maps else value for name, value in values.items()}
-        )
+        values = self._space.values(design.arch)
+        arch = self._space.from_values({name: self._maps[name][value] for name, value in values.items()})
+        return replace(design, arch=arch)
 
 
 def interval_of_mean(values: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -11,14 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nasbench_imc._version import __version__
 from nasbench_imc.design import Design
 from nasbench_imc.errors import (
     BenchmarkError,
-    BudgetExhausted,
-    ProposalsExhausted,
     SubmissionError,
     UnavailableError,
 )
@@ -28,6 +24,7 @@ from nasbench_imc.suites import Session, Task
 from nasbench_imc.suites import task as find_task
 from nasbench_imc.suites import tasks as all_tasks
 from nasbench_imc.suites.rules import SUITES
+from nasbench_imc.tables.fidelity import fidelity_label
 
 if TYPE_CHECKING:
     from nasbench_imc.tables import Benchmark
@@ -41,7 +38,6 @@ TIERS = ("self-reported", "replayed", "re-run")
 #: Fields of a query that a session is asked with, beside the design.
 OPTIONS = ("fidelity",)
 
-_PROBES = 200  # designs tried to see that a spent budget is spent
 _SEEDS = 100  # label seeds looked at to explain a wrong value
 
 
@@ -351,7 +347,7 @@ def replay_log(task: Task, log: RunLog, file: str, seeds: int = 0) -> None:
                 proposals = event["proposals"]
         if stopped:
             raise stopped
-        _check_end(session, log, file, proposals)
+        _check_end(session, bench, log, file, proposals)
 
 
 def _drive(session: Session, log: RunLog, file: str) -> tuple[int, Refused | None]:
@@ -365,23 +361,24 @@ def _drive(session: Session, log: RunLog, file: str) -> tuple[int, Refused | Non
         Why it did not take the next one, where there is one; an earlier line may still differ.
     """
     domain = session.task.domain
-    lines: dict[Design, int] = {}
+    lines: dict[tuple[Any, ...], int] = {}
     for line, event in enumerate(log.events, start=2):
         field = "recommend" if "recommend" in event else "query"
         try:
             if field == "recommend":
                 session.recommend([domain.design(fields) for fields in event["recommend"]])
                 continue
-            design = domain.design(event["query"])
+            design, known = domain.design(event["query"]), len(session.observations)
             options = {name: event[name] for name in OPTIONS if name in event}
-            charged = session.query(design, **options).cost_charged
+            session.query(design, **options)
         except (BenchmarkError, TypeError) as error:
             return line - 2, _refused(file, line, field, event[field], "", f"a session refuses it: {error}")
-        if not charged:
-            before = f"line {lines[design]} has it" if design in lines else "it costs nothing here"
+        asked = (design, *options.values())
+        if len(session.observations) == known:
+            before = f"line {lines[asked]} has it" if asked in lines else "it costs nothing here"
             reason = f"a free query is neither logged nor charged, and {before}"
             return line - 2, _refused(file, line, field, event[field], "", reason)
-        lines.setdefault(design, line)
+        lines[asked] = line
     return len(log.events), None
 
 
@@ -455,7 +452,7 @@ def _check_proposals(task: Task, queries: int, proposals: int, file: str, line: 
         )
 
 
-def _check_end(session: Session, log: RunLog, file: str, counted: int) -> None:
+def _check_end(session: Session, bench: Benchmark, log: RunLog, file: str, counted: int) -> None:
     """Compare the last line with the session; ``counted`` are the proposals of the last query's line."""
     task, line = session.task, len(log.events) + 2
     if log.charged != session.charged:
@@ -485,24 +482,24 @@ def _check_end(session: Session, log: RunLog, file: str, counted: int) -> None:
             task.max_proposals,
             "the end says that all proposals were spent",
         )
-    left = session.budget_left
-    if log.end == "budget" and not _is_spent(session):
+    if log.end == "budget" and not _is_spent(session, bench):
+        left = f"{session.budget_left:g} of {task.budget} {task.unit} left"
         reason = "the budget is not spent: the log is cut off, or wrong"
-        raise _refused(file, line, "end", log.end, f"{left} of {task.budget} left", reason)
+        raise _refused(file, line, "end", log.end, left, reason)
 
 
-def _is_spent(session: Session) -> bool:
-    """Whether the session refuses a further query. It is asked, since only it knows what one costs."""
-    rng = np.random.default_rng(0)
-    for _ in range(_PROBES):
-        try:
-            if session.query(session.task.domain.random(rng)).cost_charged:
-                return False
-        except ProposalsExhausted:
-            return False
-        except BudgetExhausted:
-            return True
-    return False
+def _is_spent(session: Session, bench: Benchmark) -> bool:
+    """Whether there is a query that the session would refuse for its price."""
+    task, left = session.task, session.budget_left
+    if not task.fidelities:
+        return left < 1
+    first = (task.hardware[0], task.weight_bits[0], task.sparsity[0])  # a label takes as long on any
+    designs = (Design(arch, *first) for arch in bench.architectures)
+    prices = (
+        fidelity_label(bench, design, task.at, task.fidelities[-1], session.seed).seconds
+        for design in designs
+    )
+    return any(price > left for price in prices)
 
 
 def _refused(file: str, line: int, field: str, logged: Any, recomputed: Any, reason: str) -> Refused:

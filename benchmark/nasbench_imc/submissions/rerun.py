@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import secrets
 import threading
@@ -272,7 +271,7 @@ def run_confined(
     bench = task.load_table()
     relabel: Callable[[Design], Design] | None = None
     if permuted:
-        relabel = Relabelling(task.domain, np.random.default_rng(seeds.permutation))
+        relabel = Relabelling(task.domain.space, np.random.default_rng(seeds.permutation))
     with process(box) as child:
         confinement = _start(child, box, task, seeds)
         with task.session(seeds.label, bench) as session:
@@ -366,7 +365,6 @@ class _Answers:
     def __init__(self, session: Session, relabel: Callable[[Design], Design] | None) -> None:
         self.exhausted = ""  # what the searcher was last told is spent
         self._session, self._relabel = session, relabel
-        self._options = set(inspect.signature(session.query).parameters) - {"design"}
         self._recommendations = 0
 
     def to(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -387,10 +385,7 @@ class _Answers:
     def _said(self, request: Mapping[str, Any]) -> Any:
         session = self._session
         if "query" in request:
-            options = request.get("options") or {}
-            if not options.keys() <= self._options:
-                raise SearchError(f"a query has no option {min(options)!r:.80}")
-            seen = session.query(self._design(request["query"]), **options)
+            seen = session.query(self._design(request["query"]), request.get("fidelity"))
             return {
                 field.name: dict(value) if isinstance(value, Mapping) else value
                 for field in fields(Observation)
@@ -406,10 +401,8 @@ class _Answers:
         return None
 
     def _design(self, named: Any) -> Design:
-        """The design that the searcher means."""
-        domain = self._session.task.domain
-        design = domain.design(named)
-        domain.check(design)
+        """The design that the searcher means; the session checks it."""
+        design = Design(**named)
         return self._relabel(design) if self._relabel else design
 
 
