@@ -26,7 +26,7 @@ from nasbench_imc.submissions import replay
 from nasbench_imc.submissions.pack import pack
 from nasbench_imc.submissions.permuted import Relabelling, interval_of_mean
 from nasbench_imc.submissions.rerun import Seeds, draw_seeds, rerun, run_confined
-from nasbench_imc.submissions.sandbox import sandbox
+from nasbench_imc.submissions.sandbox import _around, _holes, sandbox
 from nasbench_imc.suites import Domain
 from nasbench_imc.tables.files import find
 
@@ -268,6 +268,27 @@ def test_a_folder_with_a_table_is_not_granted(tmp_path: Path) -> None:
         sandbox(parse_method("a:b"), [tmp_path]),
     ):
         pass
+
+
+def test_grants_go_round_an_installed_package(tmp_path: Path) -> None:
+    """As a wheel installs it: the table lies among the libraries, and links lead to it."""
+    root = tmp_path / "site-packages"
+    for name in ("nasbench_imc/data/nb201.h5", "numpy/core.py", "deep/er/nb201.h5", "deep/er/x.py", "six.py"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    (root / "link").symlink_to(root / "nasbench_imc")
+    holes = set(_holes(root, {"nb201.h5"}))
+    assert holes == {root / "nasbench_imc", root / "deep" / "er" / "nb201.h5"}
+    granted = [(kind, path.relative_to(root).as_posix()) for kind, path in _around(root, holes)]
+    assert sorted(granted) == [
+        ("list", "."),
+        ("list", "deep"),
+        ("list", "deep/er"),
+        ("read", "deep/er/x.py"),
+        ("read", "numpy"),
+        ("read", "six.py"),
+    ]
 
 
 def test_the_view_holds_no_data() -> None:
