@@ -1,8 +1,8 @@
 """Bayesian optimisation with an ensemble of neural networks, after BANANAS.
 
 White, Neiswanger and Savani, "BANANAS: Bayesian optimization with neural architectures for neural
-architecture search", AAAI 2021: an ensemble as the model, independent Thompson sampling as the acquisition, mutants of the
-best as candidates. Codes of both spaces are of fixed length, so encodings are one-hot.
+architecture search", AAAI 2021: an ensemble as the model, independent Thompson sampling as the acquisition,
+mutants of the best as candidates. Codes of both spaces are of fixed length, so encodings are one-hot.
 
     query a few random designs
     repeat

@@ -39,7 +39,7 @@ def search(session: Session, rng: np.random.Generator) -> None:
         changed, design = _child(session, parent.design, names, priority, rng)
         child = session.query(design)
         low, high = sorted((fitness(parent), fitness(child)))
-        mattered = np.mean([low < fitness(member) <= high for member in population])
+        mattered = float(np.mean([low < fitness(member) <= high for member in population]))
         priority[changed] = MEMORY * priority[changed] + (1 - MEMORY) * max(LEAST, mattered)
         worst = max(range(len(population)), key=lambda k: fitness(population[k]))
         if fitness(child) < fitness(population[worst]):

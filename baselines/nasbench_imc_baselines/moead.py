@@ -5,7 +5,7 @@ Evolutionary Computation, 2007.
 
     spread weightings evenly over the objectives; query a random design for each
     repeat, for each weighting in random order
-        breed a child of two designs of neighbouring weightings by uniform crossover and mutation, and query it
+        breed a child of two designs of neighbouring weightings by crossover and mutation, and query it
         it takes the place of those neighbours to whose weighting it is better
 
 A weighting compares by the Chebyshev distance to the best of each objective seen so far, costs by their

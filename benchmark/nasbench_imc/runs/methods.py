@@ -6,10 +6,11 @@ import importlib
 import importlib.util
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.abc import SourceLoader
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -49,8 +50,7 @@ class Method:
         if place.endswith(".py"):
             path: str | None = place
         else:
-            spec = importlib.util.find_spec(place)
-            path = spec.origin if spec else None
+            path = _origin(place)
         return file_sha256(Path(path)) if path and Path(path).is_file() else ""
 
     def code(self) -> bytes | None:
@@ -121,6 +121,20 @@ def find_method(text: str) -> Method:
     UnknownNameError
         Where it names none.
     """
+    method = parse_method(text)
+    if text not in methods():
+        method.load()
+    return method
+
+
+def parse_method(text: str) -> Method:
+    """As :func:`find_method`, but nothing is imported: the text may name a stranger's code.
+
+    Raises
+    ------
+    UnknownNameError
+        Where it is not the form of one.
+    """
     if text in methods():
         return methods()[text]
     place, separator, attribute = text.rpartition(":")
@@ -132,9 +146,20 @@ def find_method(text: str) -> Method:
     if place.endswith(".py"):
         place = str(Path(place).resolve())
     name = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
-    method = Method(name if attribute == "search" else f"{name}.{attribute}", f"{place}:{attribute}")
-    method.load()
-    return method
+    return Method(name if attribute == "search" else f"{name}.{attribute}", f"{place}:{attribute}")
+
+
+def _origin(module: str) -> str | None:
+    """The file of a module; unlike ``find_spec`` it does not import the packages that hold it."""
+    path: Sequence[str] | None = None
+    spec = None
+    parts = module.split(".")
+    for k in range(len(parts)):
+        spec = PathFinder.find_spec(".".join(parts[: k + 1]), path)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+    return spec.origin if spec else None
 
 
 class _CodeLoader(SourceLoader):
