@@ -95,6 +95,36 @@ def log_path(folder: Path, task: str, method: str, seed: int) -> Path:
     return folder / task / method / f"seed-{seed:04d}{SUFFIX}"
 
 
+def pack_log(log: RunLog) -> bytes:
+    """The bytes of a log's file.
+
+    Raises
+    ------
+    ValueError
+        Where an event holds a NaN or an infinity.
+    """
+    header = {"format": FORMAT} | {name: getattr(log, name) for name in _HEADER[1:]}
+    footer = {name: getattr(log, name) for name in _FOOTER}
+    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in (header, *log.events, footer))
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:  # no name, no time stamp
+        file.write(text.encode("utf-8"))
+    return packed.getvalue()
+
+
+def write_packed(packed: bytes, path: Path) -> None:
+    """Write the bytes of a log, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(packed)
+
+
 def write_log(log: RunLog, path: Path) -> None:
     """Write a log, whole or not at all.
 
@@ -105,15 +135,7 @@ def write_log(log: RunLog, path: Path) -> None:
     OSError
         Where the file cannot be written.
     """
-    header = {"format": FORMAT} | {name: getattr(log, name) for name in _HEADER[1:]}
-    footer = {name: getattr(log, name) for name in _FOOTER}
-    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in (header, *log.events, footer))
-    packed = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:  # no name, no time stamp
-        file.write(text.encode("utf-8"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(packed.getvalue())
+    write_packed(pack_log(log), path)
 
 
 def read_log(path: Path) -> RunLog:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -52,8 +53,29 @@ class Method:
             path = spec.origin if spec else None
         return file_sha256(Path(path)) if path and Path(path).is_file() else ""
 
-    def load(self) -> Searcher:
+    def code(self) -> bytes | None:
+        """What the file holds that the source names; None where it names a module.
+
+        Raises
+        ------
+        UnknownNameError
+            Where there is no such file.
+        """
+        place = self.source.rpartition(":")[0]
+        if not place.endswith(".py"):
+            return None
+        try:
+            return Path(place).read_bytes()
+        except FileNotFoundError:
+            raise UnknownNameError(f"method {self.name!r}: there is no file {place}") from None
+
+    def load(self, code: bytes | None = None) -> Searcher:
         """Import the searcher.
+
+        Parameters
+        ----------
+        code : bytes, optional
+            What its file holds, for a machine that does not have it; read from the file by default.
 
         Raises
         ------
@@ -63,10 +85,10 @@ class Method:
             Where the module or the file raises when it is imported.
         """
         place, _, attribute = self.source.rpartition(":")
+        if code is None:
+            code = self.code()
         try:
-            module = _file_module(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-        except FileNotFoundError:
-            raise UnknownNameError(f"method {self.name!r}: there is no file {place}") from None
+            module = importlib.import_module(place) if code is None else _file_module(Path(place), code)
         except ModuleNotFoundError as error:
             raise UnknownNameError(
                 f"method {self.name!r} needs the module {error.name!r}, which is not installed"
@@ -115,11 +137,22 @@ def find_method(text: str) -> Method:
     return method
 
 
-def _file_module(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError(path)
+class _CodeLoader(SourceLoader):
+    """Loads a file from what it holds, wherever that was read; tracebacks show its lines all the same."""
+
+    def __init__(self, path: str, code: bytes) -> None:
+        self._path, self._code = path, code
+
+    def get_filename(self, fullname: str) -> str:
+        return self._path
+
+    def get_data(self, path: str | bytes) -> bytes:
+        return self._code
+
+
+def _file_module(path: Path, code: bytes) -> ModuleType:
     name = f"_searcher_{path.stem}_{zlib.crc32(str(path).encode('utf-8')):08x}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_CodeLoader(str(path), code))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
