@@ -16,8 +16,7 @@ limits, until one is new and keeps them too.
 from __future__ import annotations
 
 import numpy as np
-from optuna.samplers import TPESampler
-from optuna.trial import TrialState
+import optuna
 
 from nasbench_imc import Design, Session
 from nasbench_imc.bridges.optuna import create_study, distributions, finished_trial
@@ -28,7 +27,9 @@ STARTUP = 20
 
 def search(session: Session, rng: np.random.Generator) -> None:
     task, domain = session.task, session.task.domain
-    sampler = TPESampler(seed=int(rng.integers(2**31)), n_startup_trials=STARTUP, multivariate=True)
+    sampler = optuna.samplers.TPESampler(
+        seed=int(rng.integers(2**31)), n_startup_trials=STARTUP, multivariate=True
+    )
     study = create_study(session, sampler)
     space = distributions(task)
     queried: list[Design] = []
@@ -41,5 +42,5 @@ def search(session: Session, rng: np.random.Generator) -> None:
                 design = mutate(session, queried[rng.integers(len(queried))], rng)
         seen = session.query(design)
         queried.append(design)
-        study.tell(trial, state=TrialState.FAIL)  # what was queried stands for it
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)  # what was queried stands for it
         study.add_trial(finished_trial(task, seen))

@@ -19,11 +19,14 @@ from nasbench_imc.testing import tasks as small
 
 SUITES = Path(__file__).with_name("faulty_suites.py")
 
+#: Of the sessions that ``faulty_suites.py`` asks for.
+BUDGET = next(small.shrunk(task, 10).budget for task in small.one_a_kind() if task.track == "S")
+
 #: Faulty searcher -> the tests that it fails, and a part of what they say.
 CAUGHT = {
     "queries_nothing": {
         "test_ends": "made no query",
-        "test_spends_its_budget": "ended (finished) after 0 of 12 queries",
+        "test_spends_its_budget": f"ended (finished) after 0 of {BUDGET} queries",
         "test_another_seed_another_run": "ask for the same designs",
     },
     "stops_early": {"test_spends_its_budget": "spends = 0.5"},
@@ -56,7 +59,7 @@ CAUGHT = {
     "order_of_a_set": {"test_same_run_in_another_process": "PYTHONHASHSEED"},
     "wants_two": {"test_budget_of_one": "IndexError"},
     "wants_five_distinct": {"test_budget_beyond_the_domain": "AssertionError"},
-    "never_satisfied": {"test_budget_beyond_the_domain": "did not end (after 4 of 12 queries"},
+    "never_satisfied": {"test_budget_beyond_the_domain": f"did not end (after 4 of {BUDGET} queries"},
     "wants_a_feasible_one": {"test_every_design_breaks_a_limit": "IndexError"},
     "logarithm_of_the_error": {"test_labels_of_pure_noise": "ValueError"},
     "divides_by_the_spread": {"test_labels_that_are_all_equal": "ZeroDivisionError"},
@@ -68,7 +71,7 @@ CAUGHT = {
 #: Faults by which most tests fail -> the one meant for them.
 WORSE = {
     "raises": ("test_ends", "RuntimeError: on purpose"),
-    "never_ends": ("test_ends", "stopped after 0.3 s and did not end (after 1 of 12 queries"),
+    "never_ends": ("test_ends", f"stopped after 0.3 s and did not end (after 1 of {BUDGET} queries"),
     "swallows": ("test_lets_the_end_of_the_budget_pass", "went on to ask"),
     "changes_the_session": (
         "test_leaves_session_task_and_observations_as_they_are",
