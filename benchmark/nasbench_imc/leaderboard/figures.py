@@ -1,11 +1,13 @@
 """The figures of the leaderboard page, as SVG to be put into HTML. Needs matplotlib.
 
-They hold no name of a method: the page's own legend explains colours and markers, so that text which
-others wrote never passes through a figure.
+matplotlib never sees the name of a method: the page's own legend explains colours and markers, and where a
+figure names methods, they are put into the finished SVG, escaped. So text which others wrote is never
+drawn, measured or taken for mark-up.
 """
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections import Counter
@@ -23,7 +25,9 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from nasbench_imc.design import Design
+from nasbench_imc.scoring.attainment import LEVELS, surfaces
 from nasbench_imc.scoring.front import ACCURACY_WINDOW, front_mask
+from nasbench_imc.scoring.ratings import CriticalDifference
 from nasbench_imc.scoring.score import bootstrap_interval
 from nasbench_imc.suites import Task
 from nasbench_imc.tables import Benchmark
@@ -52,7 +56,7 @@ SIZE = (5.2, 3.7)
 DPI = 200
 
 #: Points of one method beyond which they are drawn as a raster [1].
-MAX_VECTOR_POINTS = 400
+MAX_VECTOR_POINTS = 120
 
 _STYLE: dict[Any, Any] = {
     "font.size": 9.5,
@@ -168,14 +172,20 @@ def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str
         _log_axis(axes, _thinned(task.checkpoints), budgets[0] / 1.12, budgets[-1] * 1.12)
         axes.set_ylim(bottom, top)
         axes.set_xlabel("Queries charged")
-        unit = "hypervolume" if task.track == "M" else "points of accuracy"
-        axes.set_ylabel(f"Mean regret [{unit}]")
+        axes.set_ylabel(f"Mean regret [{regret_unit(task)}]")
         svg = _svg(figure, f"regret {task.name}")
     above = [method for method, mean in means.items() if mean.max() > top]
     remarks = [f"Partly above the frame: {', '.join(above)}."] if above else []
     if frozen.noise_floor >= top:
         remarks.append("The whole frame is within the noise floor.")
     return Plot(svg, tuple(remarks))
+
+
+def regret_unit(task: Task) -> str:
+    """What a regret on a task is counted in."""
+    if len(task.objectives) > 1:
+        return "hypervolume"
+    return "points of accuracy" if task.objectives == ("accuracy",) else "decades"
 
 
 def unit_sign(unit: str) -> str:
@@ -227,7 +237,7 @@ def pareto_plot(
         if limit is not None:
             axes.axvspan(limit, 1e3 * max(edges), color="#f8ebe8", linewidth=0, zorder=0)
             axes.axvline(limit, color="#8c2d19", linewidth=1.2, zorder=3)
-        if task.track != "M":
+        if task.objectives == ("accuracy",):
             top = np.flatnonzero(feasible)[np.argmax(accuracy[feasible])]
             axes.plot(
                 costs[top],
@@ -281,6 +291,174 @@ def pareto_plot(
         svg = _svg(figure, f"pareto {task.name}")
     remark = f"{below} recommendation{'s' * (below != 1)} below {low:.1f} % drawn on the lower edge."
     return Plot(svg, (remark,) if below else ())
+
+
+def attainment_plot(
+    task: Task,
+    bench: Benchmark,
+    recommended: Mapping[str, Sequence[Sequence[Design]]],
+    look: Mapping[str, Look],
+) -> Plot:
+    """Empirical attainment surfaces of what methods recommended: the median, between quartiles.
+
+    Parameters
+    ----------
+    task : Task
+        With two objectives, accuracy and a cost.
+    bench : Benchmark
+        The task's table.
+    recommended : mapping of str to sequence of sequence of Design
+        Method -> the designs that stood at the end of each of its runs.
+    look : mapping of str to Look
+    """
+    cost = shown_cost(task)
+    table = bench.array(["accuracy", cost], hardware=list(task.hardware), at=task.at)
+    accuracy, costs = table.reshape(-1, 2).T.astype(float)
+    best = float(accuracy.max())
+    low, high = best - ACCURACY_WINDOW, best + 0.06 * ACCURACY_WINDOW
+    front = np.flatnonzero(front_mask(accuracy, costs[:, None], best))
+    front = front[np.argsort(costs[front])]
+    attained = {
+        method: surfaces([_points(task, bench, designs, cost) for designs in runs])
+        for method, runs in recommended.items()
+        if len(runs)
+    }
+    corners = [corner[0] for found in attained.values() for level in LEVELS for corner in found[level]]
+    left, right = min([costs[front[0]], *corners]), max([costs[front[-1]], *corners])
+    margin = max((right / left) ** 0.04, 1.02)
+    left, right = left / margin, right * margin
+    with _figure() as figure:
+        axes = figure.add_subplot()
+        for method, found in attained.items():
+            style = look[method]
+            grid = np.unique(np.concatenate([[left, right], *(found[level][:, 0] for level in LEVELS)]))
+            quarter, median, three = (_attained(found[level], grid, low) for level in LEVELS)
+            axes.fill_between(
+                grid, three, quarter, step="post", color=style.colour, alpha=0.13, linewidth=0, zorder=2
+            )
+            axes.plot(grid, median, drawstyle="steps-post", color=style.colour, linewidth=1.5, zorder=4)
+            here = found[50][-found[50][:, 1] >= low]
+            axes.plot(
+                here[:, 0],
+                -here[:, 1],
+                color=style.colour,
+                marker=style.marker,
+                markersize=4.5,
+                markeredgewidth=0,
+                linestyle="none",
+                zorder=4,
+            )
+        axes.plot(
+            [*costs[front], right],
+            [*accuracy[front], accuracy[front[-1]]],
+            color="black",
+            linewidth=1.1,
+            drawstyle="steps-post",
+            zorder=3,
+        )
+        _log_axis(axes, _readable_ticks(left, right), left, right)
+        axes.set_ylim(low, high)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        axes.set_xlabel(f"{cost.replace('_', ' ').capitalize()} [{unit_sign(bench.units[cost])}]")
+        axes.set_ylabel("Accuracy, score labels [%]")
+        svg = _svg(figure, f"attainment {task.name}")
+    return Plot(svg, ())
+
+
+def _points(task: Task, bench: Benchmark, designs: Sequence[Design], cost: str) -> np.ndarray:
+    """(cost, minus accuracy) of designs on score labels, to be minimised; (designs, 2)."""
+    measured = [bench.query(design, task.at) for design in designs]
+    return np.array([[m[cost], -m["accuracy"]] for m in measured]).reshape(-1, 2)
+
+
+def _attained(corners: np.ndarray, grid: np.ndarray, low: float) -> np.ndarray:
+    """Highest accuracy attained at no more than each cost of a rising grid, not below ``low``."""
+    heights = np.maximum.accumulate(np.r_[-np.inf, -corners[:, 1]])
+    return np.maximum(heights[np.searchsorted(corners[:, 0], grid, side="right")], low)
+
+
+#: Methods up to which a critical-difference diagram can be read.
+MAX_DIAGRAM = 20
+
+_NAME_LENGTH = 26
+
+
+def critical_difference_plot(
+    found: CriticalDifference, methods: Sequence[str], look: Mapping[str, Look]
+) -> Plot:
+    """Mean ranks on a line, with bars over methods that ranks cannot tell apart (Demsar, 2006).
+
+    Parameters
+    ----------
+    found : CriticalDifference
+    methods : sequence of str
+        In the order of its mean ranks; at most :data:`MAX_DIAGRAM`.
+    look : mapping of str to Look
+    """
+    count = len(methods)
+    order = np.argsort(found.mean_ranks, kind="stable")
+    place = {int(method): k for k, method in enumerate(order)}
+    left_half = -(-count // 2)
+    bars = 0.32 * len(found.cliques)
+    depth = bars + 0.5 + left_half * 0.62
+    names: dict[str, str] = {}
+    with _figure() as figure:
+        figure.set_size_inches(9.2, 0.62 + 0.34 * depth + 0.3)
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        span = count - 1
+        edge = 0.46 * span  # room for names
+        axes.set_xlim(1 - edge, count + edge)
+        axes.set_ylim(-depth, 1.75)
+        axes.plot([1, count], [0, 0], color="#222222", linewidth=1)
+        step = -(-count // 10)
+        for rank in range(1, count + 1, step):
+            axes.plot([rank, rank], [0, 0.18], color="#222222", linewidth=1)
+            axes.text(rank, 0.28, str(rank), ha="center", va="bottom", color="#444444")
+        width = min(found.difference, span)
+        axes.plot([1, 1 + width], [1.25, 1.25], color="#222222", linewidth=1.4, marker="|", markersize=7)
+        axes.text(1 + width / 2, 1.4, f"CD {found.difference:.2f}", ha="center", va="bottom")
+        for k, clique in enumerate(found.cliques):
+            ends = found.mean_ranks[list(clique)]
+            height = -0.34 - 0.32 * k
+            reach = 0.006 * span
+            axes.plot(
+                [ends.min() - reach, ends.max() + reach],
+                [height, height],
+                color="#222222",
+                linewidth=3.2,
+                solid_capstyle="round",
+                zorder=3,
+            )
+        for k, method in enumerate(methods):
+            rank, position = found.mean_ranks[k], place[k]
+            is_left = position < left_half
+            row = position if is_left else count - 1 - position
+            height = -bars - 0.5 - 0.62 * row
+            side = 1 - 0.06 * span if is_left else count + 0.06 * span
+            style = look[method]
+            axes.plot([rank, rank, side], [0, height, height], color=style.colour, linewidth=1.1, zorder=2)
+            axes.plot(
+                [rank],
+                [0],
+                color=style.colour,
+                marker=style.marker,
+                markersize=6,
+                markeredgewidth=0,
+                zorder=4,
+            )
+            mark = f"@{k:02d}@"
+            names[mark] = f"{_cut(method)} ({rank:.2f})" if is_left else f"({rank:.2f}) {_cut(method)}"
+            gap = -0.015 * span if is_left else 0.015 * span
+            axes.text(side + gap, height, mark, ha="right" if is_left else "left", va="center")
+        svg = _svg(figure, "critical difference")
+    return Plot(re.sub(r"@\d\d@", lambda mark: html.escape(names[mark.group()]), svg), ())
+
+
+def _cut(name: str) -> str:
+    """A name that fits its place, without control characters."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    return text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 1] + "…"
 
 
 def _feasible(task: Task, bench: Benchmark) -> np.ndarray:

@@ -132,7 +132,10 @@ def read_log(path: Path) -> RunLog:
     if len(data) > MAX_BYTES:
         raise LogError(f"{path} unpacks to more than {MAX_BYTES:,} bytes; a run log is smaller")
     try:
-        lines = [json.loads(line, parse_constant=_no_constant) for line in data.decode("utf-8").splitlines()]
+        text = data.decode("utf-8").splitlines()
+        lines = _DECODER.decode(f"[{','.join(text)}]")  # at once: twice as fast or more as one by one
+        if len(lines) != len(text):
+            raise ValueError("a line is not one JSON value")
         header, *events, footer = lines
         if header["format"] != FORMAT:
             raise LogError(f"{path} has log format {header['format']!r}; this version reads {FORMAT}")
@@ -177,6 +180,9 @@ def _is_design(fields: object) -> bool:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def read_logs(folder: Path) -> Iterator[RunLog]:
