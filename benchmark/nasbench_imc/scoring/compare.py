@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-from scipy.stats import wilcoxon
+from scipy.stats import rankdata
 
 from nasbench_imc.scoring import bootstrap
 from nasbench_imc.scoring.ratings import ALPHA
@@ -76,10 +76,6 @@ def noise_floor(noise: float, random_regret: Sequence[float]) -> float:
 def compare(scores: Mapping[str, Mapping[int, float]], floor: float) -> list[Comparison]:
     """All pairs of methods on one task.
 
-    Equal scores of a pair are ranked with the rest and then left out (Pratt, 1959): leaving them out first
-    would let two methods that mostly agree look different by the few runs in which they do not.
-    The p-value is exact where no differences are equal or 0 (scipy's choice for up to 50 pairs).
-
     Parameters
     ----------
     scores : mapping of str to mapping of int to float
@@ -124,12 +120,25 @@ def _verdict(difference: float, p_holm: float | None, floor: float) -> Verdict:
 
 
 def signed_rank(differences: np.ndarray) -> float | None:
-    """p-value of Wilcoxon's signed-rank test, two-sided; None below :data:`MIN_PAIRS` differences."""
+    """p-value of Wilcoxon's signed-rank test, two-sided; None below :data:`MIN_PAIRS` differences.
+
+    It is exact, also where differences are equal or 0, which scipy's is not for more than 13 pairs: of all
+    ways to sign the ranks, the share whose sum of positive ranks is as far out. Equal differences share
+    the mean of their ranks; those of 0 are ranked with the rest, but have no sign (Pratt, 1959), so that
+    two methods that agree in nearly all runs hardly differ.
+    """
     if len(differences) < MIN_PAIRS:
         return None
-    if not differences.any():
-        return 1.0
-    return float(wilcoxon(differences, zero_method="pratt").pvalue)
+    doubled = (2 * rankdata(np.abs(differences))).astype(np.int64)  # twice, so that shared ranks are whole
+    signed = differences != 0
+    total = int(doubled[signed].sum())
+    chance = np.zeros(total + 1)  # of each sum of positive ranks
+    chance[0] = 1
+    for rank in doubled[signed]:
+        chance[rank:] += chance[: total + 1 - rank].copy()
+        chance /= 2
+    positive = int(doubled[differences > 0].sum())
+    return min(1.0, 2 * float(chance[: min(positive, total - positive) + 1].sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
