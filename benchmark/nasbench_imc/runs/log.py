@@ -169,7 +169,7 @@ def _is_event(event: object) -> bool:
     return (
         _is_design(event.get("query"))
         and isinstance(values, dict)
-        and all(type(value) in (int, float) for value in values.values())
+        and _NUMBERS.issuperset(map(type, values.values()))
         and type(event.get("proposals")) is int
     )
 
@@ -182,6 +182,7 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number")
 
 
+_NUMBERS = frozenset((int, float))
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
