@@ -17,7 +17,7 @@ from nasbench_imc.scoring import regret_curve
 
 FOLDER = Path(nasbench_imc_baselines.__file__).parent
 NAMES = ["local_search", "nsga2", "random_search", "regularized_evolution", "tpe"]
-TASKS = ["nb201/sram-digital/S-accuracy", "nb201/pcm-1d/C-energy", "nb201/sram-digital/M-energy"]
+TASKS = ["nb201/sram-digital/S-accuracy", "nb201/pcm-t0/C-energy", "nb201/sram-digital/M-energy"]
 
 
 @cache
@@ -51,12 +51,12 @@ def test_is_fixed_by_its_seed(name: str, task: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_limits(name: str) -> None:
     """Random search draws what keeps the limits and nothing else; all others mostly do."""
-    task = nbi.task("nb201/pcm-1d/C-energy")
+    task = nbi.task("nb201/pcm-t0/C-energy")
     limit = task.limits["energy"]
     kept = np.array([event["values"]["energy"] <= limit for event in run(name, task.name).events])
     if name in ("random_search", "local_search", "tpe"):
         assert kept.all()
-    assert kept.mean() > 0.5  # a quarter of the space does
+    assert kept.mean() > 0.8  # three quarters of the space do
 
 
 def imports(path: Path) -> set[tuple[str, str]]:
@@ -101,9 +101,8 @@ def test_random_search_draws_uniformly() -> None:
 @pytest.mark.parametrize(
     ("name", "task"),
     [
-        ("local_search", "nb201/sram-digital/S-accuracy"),
-        ("regularized_evolution", "nb201/sram-digital/S-accuracy"),
-        ("nsga2", "nb201/sram-digital/S-accuracy"),
+        ("local_search", "nb201/sram-digital/C-latency"),
+        ("regularized_evolution", "nb201/sram-digital/C-latency"),
         ("local_search", "nb201/sram-digital/M-energy"),
         ("nsga2", "nb201/sram-digital/M-energy"),
     ],

@@ -93,7 +93,7 @@ def test_process_that_leaves_without_an_error(tmp_path: Path, monkeypatch: pytes
 
 def test_same_bytes_however_many_processes(tmp_path: Path) -> None:
     methods = [searcher("relies_on_hidden_state"), find_method("random_search"), find_method("local_search")]
-    tasks = [TASK, nbi.task("nb201/pcm-1d/C-energy")]
+    tasks = [TASK, nbi.task("nb201/pcm-t0/C-energy")]
     for jobs in (1, 2):
         run_all(methods, tasks, range(2), tmp_path / str(jobs), jobs=jobs, progress=False)
     names = [path.relative_to(tmp_path / "1") for path in sorted((tmp_path / "1").rglob("*.gz"))]

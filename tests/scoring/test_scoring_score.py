@@ -21,7 +21,7 @@ from nasbench_imc.scoring import regret_curve, score, score_folder, standing
 from nasbench_imc.scoring.score import bootstrap_interval
 from nasbench_imc_baselines import random_search
 
-S, C, M = "nb201/sram-digital/S-accuracy", "nb201/pcm-1d/C-energy", "nb201/sram-digital/M-energy"
+S, M = "nb201/sram-digital/S-accuracy", "nb201/sram-digital/M-energy"
 
 
 def random_run(task: nbi.Task, bench: nbi.Benchmark, label_seed: int, rng: Any) -> list[dict[str, Any]]:
@@ -51,21 +51,22 @@ def log(name: str, method: str, seed: int, events: list[dict[str, Any]], **field
 
 @pytest.fixture(scope="module")
 def logs(bench: nbi.Benchmark) -> list[RunLog]:
-    """Three methods, two tasks, three seeds; ``early`` stops after ten queries."""
+    """Three methods, two tasks, three seeds; ``early`` stops after one query."""
     made = []
     for name in (S, M):
         for seed in range(3):
             for k, method in enumerate(("first", "second", "early")):
                 events = random_run(nbi.task(name), bench, seed, np.random.default_rng([k, seed]))
-                made.append(log(name, method, seed, events[:10] if method == "early" else events))
+                made.append(log(name, method, seed, events[:1] if method == "early" else events))
     return made
 
 
 @pytest.mark.parametrize("name", [task.name for task in nbi.tasks()])
 def test_random_search_scores_one(bench: nbi.Benchmark, name: str) -> None:
-    """210 runs, seven a label seed: the mean score is 1, and each checkpoint's regret the frozen one."""
+    """Runs of every label seed: the mean score is 1, and each checkpoint's regret the frozen one."""
     task = nbi.task(name)
-    seeds = np.repeat(np.arange(task.label_seeds), 7)
+    each = 7
+    seeds = np.repeat(np.arange(task.label_seeds), each)
     curves = np.stack(
         [
             regret_curve(task, bench, random_run(task, bench, int(seed), np.random.default_rng([4, k])))
@@ -74,13 +75,13 @@ def test_random_search_scores_one(bench: nbi.Benchmark, name: str) -> None:
     )
     # The seeds are not drawn but all used, so only the spread within a seed makes the mean uncertain.
     scores = curves.sum(axis=1) / np.sum(task.frozen.random_regret)
-    within = scores.reshape(task.label_seeds, 7).std(axis=1, ddof=1)
+    within = scores.reshape(task.label_seeds, each).std(axis=1, ddof=1)
     error = np.sqrt((within**2).mean() / len(scores))
-    assert error < 0.04
+    assert error < 0.12  # regrets of three queries have long tails
     assert scores.mean() == pytest.approx(1, abs=3 * error)
-    spread = curves.reshape(task.label_seeds, 7, -1).var(axis=1, ddof=1).mean(axis=0)
-    off = (curves.mean(axis=0) - task.frozen.random_regret) / np.sqrt(spread / len(curves))
-    assert np.abs(off).max() < 4
+    spread = curves.reshape(task.label_seeds, each, -1).var(axis=1, ddof=1).mean(axis=0)
+    off = np.abs(curves.mean(axis=0) - task.frozen.random_regret)
+    assert (off <= 4 * np.sqrt(spread / len(curves)) + 1e-9).all()  # on track T the first has no spread
 
 
 def test_score_of_a_run_is_the_ratio_of_sums(bench: nbi.Benchmark, logs: list[RunLog]) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import nasbench_imc as nbi
 
-S, C, M = "nb201/sram-digital/S-accuracy", "nb201/pcm-1d/C-energy", "nb201/sram-digital/M-energy"
+S, C, M = "nb201/sram-digital/S-accuracy", "nb201/pcm-t0/C-energy", "nb201/sram-digital/M-energy"
+T, EDAP = "nb201/sram-to-pcm-1d/T-energy", "nb201/joint/J-edap"
 TASKS = [task.name for task in nbi.tasks()]
 
 
@@ -39,7 +40,7 @@ def test_budget_is_charged_exactly() -> None:
             assert s.query(design).cost_charged == 1
         before = state(s)
         for _ in range(3):
-            with pytest.raises(nbi.BudgetExhausted, match="200 queries"):
+            with pytest.raises(nbi.BudgetExhausted, match=f"{task.budget} queries"):
                 s.query(asked[-1])
         assert state(s) == before
         again = s.query(asked[0])  # still free
@@ -77,10 +78,10 @@ def test_same_cell_for_ever_ends() -> None:
     task = nbi.task(S)
     design = designs(task, 1)[0]
     with task.session(0) as s:
-        for _ in range(20 * task.budget):
+        for _ in range(task.max_proposals):
             s.query(design)
         before = state(s)
-        with pytest.raises(nbi.BudgetExhausted, match=r"4000 proposals .*1 of 200"):
+        with pytest.raises(nbi.BudgetExhausted, match=r"4000 proposals .*1 of 25"):
             s.query(design)
         with pytest.raises(nbi.BudgetExhausted):
             s.cost(design)
@@ -172,17 +173,20 @@ def test_objectives_are_minimised_and_limits_kept(bench: nbi.Benchmark, name: st
     task = nbi.task(name)
     feasible = set()
     with task.session(1, bench) as s:
-        for design in designs(task, 60):
+        for design in designs(task, min(60, task.budget)):
             seen = s.query(design)
             assert seen.design == design
-            assert seen.objectives[0] == -seen.values["accuracy"]
-            assert seen.objectives[1:] == tuple(seen.values[metric] for metric in task.objectives[1:])
+            signs = [-1 if metric == "accuracy" else 1 for metric in task.objectives]
+            values = [seen.values[metric] for metric in task.objectives]
+            assert seen.objectives == tuple(np.multiply(signs, values))
             assert {"accuracy", "energy", "latency", "area"} <= set(seen.values)
             truth = bench.query(design, task.at)
             assert all(seen.values[metric] == truth[metric] for metric in ("energy", "latency", "area"))
-            assert seen.feasible == all(truth[metric] <= limit for metric, limit in task.limits.items())
+            kept = [truth[metric] <= limit for metric, limit in task.limits.items()]
+            kept += [seen.values[metric] >= limit for metric, limit in task.least.items()]
+            assert seen.feasible == all(kept)
             feasible.add(seen.feasible)
-    assert feasible == ({True, False} if task.track == "C" else {True})
+    assert feasible == ({True, False} if task.limits or task.least else {True})
 
 
 def test_observation_is_immutable() -> None:
@@ -245,22 +249,23 @@ def test_the_block_lets_errors_through() -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_how_many_may_be_recommended(name: str) -> None:
     task = nbi.task(name)
-    asked = designs(task, 22)
-    most = 20 if task.track == "M" else 1
+    queried = min(21, task.budget)
+    asked = designs(task, queried + 1)
+    most = 20 if task.goal == "front" else 1
     with task.session(0) as s:
-        for design in asked[:21]:
+        for design in asked[:queried]:
             s.query(design)
         s.recommend(asked[0])
         s.recommend(asked[:most])
         s.recommend([asked[0], asked[0]])  # one design, named twice
         s.recommend(d for d in asked[:1])
         before = state(s)
-        for wrong in ([], asked[: most + 1], asked[21], [asked[21]]):
+        for wrong in ([], asked[: most + 1], asked[queried], [asked[queried]]):
             with pytest.raises(nbi.SearchError):
                 s.recommend(wrong)
         assert state(s) == before
         kinds = Counter("recommend" if "recommend" in event else "query" for event in s.events())
-        assert kinds == {"query": 21, "recommend": 4}
+        assert kinds == {"query": queried, "recommend": 4}
 
 
 @pytest.mark.parametrize("given_", [None, 3, float("nan"), [[]], [None], "abc", [{}]])
@@ -304,3 +309,69 @@ def test_counters_follow_a_simple_model(steps: list[tuple[str, int]]) -> None:
                     s.recommend(pool[k])
             assert (s.charged, s.proposals) == (len(queried), proposals)
             assert len(s.events()) == len(queried) + recommended
+
+
+# ---- transfer -----------------------------------------------------------------------------------------
+
+
+def test_labels_on_sources_are_free_and_leave_no_trace(bench: nbi.Benchmark) -> None:
+    task = nbi.task(T)
+    (source,) = task.sources
+    with task.session(3, bench) as s:
+        for design in designs(task, 50):
+            there = nbi.Design(design.arch, source)
+            seen = s.query(there)
+            label = bench.query(there, task.at, labels="search", seed=3)["accuracy"]
+            assert (seen.values["accuracy"], seen.cost_charged) == (label, 0)
+            assert label != bench.query(there, task.at)["accuracy"]
+            assert s.cost(there)["energy"] == bench.query(there)["energy"]
+        assert (s.charged, s.proposals, s.events(), s.observations) == (0, 100, [], ())
+        for _ in range(task.max_proposals - 100):
+            s.query(there)
+        with pytest.raises(nbi.BudgetExhausted, match="proposals"):
+            s.query(there)
+
+
+def test_before_the_first_charge_anything_may_be_recommended_on_the_target() -> None:
+    task = nbi.task(T)
+    first, second, third = designs(task, 3)
+    on_source = nbi.Design(first.arch, task.sources[0])
+    with task.session(0) as s:
+        with pytest.raises(nbi.UnknownNameError, match="hardware for this task"):
+            s.recommend(on_source)
+        s.recommend([first, second])
+        s.query(third)
+        with pytest.raises(nbi.SearchError, match="only a queried design"):
+            s.recommend(first)
+        s.recommend(third)
+    with nbi.task(S).session(0) as s, pytest.raises(nbi.SearchError, match="only a queried design"):
+        s.recommend(designs(nbi.task(S), 1)[0])
+
+
+def test_source_hardware_is_no_design_elsewhere() -> None:
+    with nbi.task(S).session(0) as s, pytest.raises(nbi.UnknownNameError, match="hardware for this task"):
+        s.query(nbi.Design(designs(nbi.task(S), 1)[0].arch, "pcm-r512-adc8-mux4"))
+
+
+# ---- several choices of hardware ----------------------------------------------------------------------
+
+
+def test_joint_designs_name_their_hardware_in_the_log(bench: nbi.Benchmark) -> None:
+    task = nbi.task(EDAP)
+    assert len(task.domain) == 15_625 * len(task.hardware)
+    asked = designs(task, 40)
+    assert {design.hardware for design in asked} == set(task.hardware)
+    with task.session(1, bench) as s:
+        for design in asked:
+            s.query(design)
+        s.recommend(asked[5])
+    assert [event["query"]["hardware"] for event in s.events()[:-1]] == [d.hardware for d in asked]
+    assert s.events()[-1] == {"recommend": [{"arch": asked[5].arch, "hardware": asked[5].hardware}]}
+
+
+def test_one_fidelity_where_there_are_no_others() -> None:
+    task = nbi.task(S)
+    with task.session(0) as s:
+        with pytest.raises(nbi.SearchError, match="labels of one fidelity, not 'draws-1'"):
+            s.query(designs(task, 1)[0], "draws-1")
+        assert (s.charged, s.proposals) == (0, 0)

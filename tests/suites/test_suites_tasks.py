@@ -13,15 +13,9 @@ import pytest
 import nasbench_imc as nbi
 from nasbench_imc.suites import Task
 
-NAMES = [
-    "nb201/pcm-1d/C-energy",
-    "nb201/pcm-1d/M-energy",
-    "nb201/pcm-1d/S-accuracy",
-    "nb201/sram-digital/C-latency",
-    "nb201/sram-digital/M-energy",
-    "nb201/sram-digital/S-accuracy",
-]
-S, C, M = NAMES[5], NAMES[0], NAMES[4]
+NAMES = [task.name for task in nbi.tasks()]
+S, C, M = "nb201/sram-digital/S-accuracy", "nb201/pcm-t0/C-energy", "nb201/sram-digital/M-energy"
+EDAP, T = "nb201/joint/J-edap", "nb201/sram-to-pcm-1d/T-energy"
 
 
 def changed(name: str, change: Callable[[dict[str, Any]], object]) -> str:
@@ -30,10 +24,10 @@ def changed(name: str, change: Callable[[dict[str, Any]], object]) -> str:
     return json.dumps(data)
 
 
-def test_six_tasks_three_a_suite() -> None:
-    assert [task.name for task in nbi.tasks()] == NAMES
+def test_every_track_in_each_suite() -> None:
+    assert len(NAMES) == len(set(NAMES)) == 13
     for suite in ("dev", "test"):
-        assert sorted(task.track for task in nbi.tasks(suite)) == ["C", "M", "S"]
+        assert {task.track for task in nbi.tasks(suite)} == set("SCMJT")
         assert all(task.suite == suite for task in nbi.tasks(suite=suite))
 
 
@@ -51,11 +45,11 @@ def test_task_agrees_with_its_name(name: str) -> None:
     task = nbi.task(name)
     track = name.split("/")[-1][0]
     assert task.track == track
-    assert task.at == "1d"
-    assert bool(task.limits) == (track == "C")
-    assert task.max_recommended == (20 if track == "M" else 1)
-    assert task.max_proposals == 20 * task.budget
-    assert len(task.domain) == 15_625
+    assert bool(task.sources) == (track == "T")
+    assert task.max_recommended == (20 if len(task.objectives) > 1 else 1)
+    assert task.max_proposals == 4_000
+    assert task.checkpoints[-1] == task.budget
+    assert len(task.domain) == 15_625 * len(task.hardware)
 
 
 @pytest.mark.parametrize("name", ["", "nb201", "nb201/sram-digital/S-acuracy", "no.json", None, 3, [], 1.5])
@@ -107,7 +101,7 @@ def test_no_field_takes_just_anything(name: str, value: Any) -> None:
     for field in data:
         if field in ("table", "table_version", "table_sha256", "at") and isinstance(value, str):
             continue  # strings that the table judges
-        if value == data[field] or (field, value) == ("hardware", ["a", "a"]):
+        if value == data[field] or (field, value) == ("weight_bits", [1]):
             continue
         with pytest.raises(nbi.TaskError, match=r"^here"):
             Task.from_json(changed(name, lambda d, f=field: d.update({f: value})), "here")
@@ -123,23 +117,40 @@ def test_no_field_takes_just_anything(name: str, value: Any) -> None:
     [
         (S, {"name": "../../etc"}, "name"),
         (S, {"name": "/abs"}, "name"),
-        (S, {"track": "J"}, "track 'J' must be one of"),
+        (S, {"track": "X"}, "track 'X' must be one of"),
+        (S, {"track": "J"}, "track J has several choices"),
+        (S, {"track": "T"}, "track T has sources"),
+        (S, {"track": "F"}, "track F has fidelities"),
+        (S, {"track": "M"}, "track M has costs"),
+        (S, {"sources": ["pcm-r512-adc8-mux4"]}, "track T has sources, and no other"),
+        (S, {"fidelities": ["draws-1"]}, "track F has fidelities, and no other"),
+        (S, {"hardware": ["a", "b"]}, "track J has several choices"),
+        (S, {"weight_bits": [8, 4]}, "track J has several choices"),
+        (S, {"weight_bits": [8.0]}, "weight_bits must be"),
+        (S, {"sparsity": [0]}, "sparsity must be"),
+        (S, {"sparsity": []}, "sparsity must be"),
+        (T, {"sources": ["pcm-r512-adc8-mux4"]}, "other hardware than the task's"),
+        (T, {"checkpoints": [-1, 5, 20, 50]}, "at least 0"),
+        (S, {"checkpoints": [0, 4, 6, 9, 12, 18, 25]}, "at least 1"),
+        (EDAP, {"least": {}}, "least must hold accuracy"),
+        (EDAP, {"objectives": ["edap", "energy"]}, "first of several objectives must be accuracy"),
+        (S, {"least": {"accuracy": 90.0}}, "nothing elsewhere"),
         (S, {"suite": "prod"}, "suite 'prod' must be one of"),
         (S, {"hardware": "sram-digital-r128"}, "hardware must be"),
         (S, {"hardware": ["a", "a"]}, "hardware must be"),
         (S, {"objectives": ["energy"]}, "accuracy"),
-        (S, {"objectives": ["accuracy", "energy"]}, "track M"),
+        (S, {"objectives": ["accuracy", "energy"]}, "track S has no costs"),
         (M, {"objectives": ["accuracy"]}, "track M"),
         (M, {"objectives": ["accuracy", "accuracy_digital"]}, "no cost"),
-        (S, {"limits": {"energy": 1.0}}, "track C"),
+        (S, {"limits": {"energy": 1.0}}, "track S has no limits"),
         (C, {"limits": {}}, "track C"),
         (C, {"limits": {"accuracy": 50.0}}, "no cost"),
         (C, {"limits": {"energy": "1"}}, "limits must be"),
-        (S, {"budget": 199}, "end at the budget"),
+        (S, {"budget": 24}, "end at the budget"),
         (S, {"budget": 2.5}, "budget must be"),
-        (S, {"checkpoints": [200]}, "for each checkpoint"),
-        (S, {"checkpoints": [16, 10, 27, 45, 74, 121, 200]}, "rise"),
-        (S, {"checkpoints": [10, 10, 27, 45, 74, 121, 200]}, "rise"),
+        (S, {"checkpoints": [25]}, "for each checkpoint"),
+        (S, {"checkpoints": [4, 3, 6, 9, 12, 18, 25]}, "rise"),
+        (S, {"checkpoints": [3, 3, 6, 9, 12, 18, 25]}, "rise"),
     ],
 )
 def test_malformed_field(name: str, fields: dict[str, Any], message: str) -> None:
@@ -151,11 +162,13 @@ def test_malformed_field(name: str, fields: dict[str, Any], message: str) -> Non
     ("name", "fields", "message"),
     [
         (S, {"best": 1.0}, "best must not be below"),
+        (EDAP, {"best": 9.0}, "best must not be above"),
         (S, {"noise_floor": "low"}, "noise_floor must be a number"),
         (S, {"random_regret": [0.0] * 7}, "must not be 0"),
         (S, {"random_regret": [1.0] * 6}, "for each checkpoint"),
         (S, {"ideal": {"accuracy": 90.0}}, "ideal"),
         (M, {"ideal": {"accuracy": 90.0}}, "ideal"),
+        (EDAP, {"ideal": {"edap": 90.0}}, "ideal"),
         (M, {"nadir": {"accuracy": 90.0, "energy": 0.0}}, "nadir"),
     ],
 )
@@ -175,7 +188,7 @@ def test_nan_in_a_task_file() -> None:
     ("fields", "message"),
     [
         ({"hardware": ["sram-digital-r127"]}, "unknown hardware"),
-        ({"hardware": ["rram-sliced-r64-adc8-mux16"]}, "no 'accuracy' on rram"),
+        ({"hardware": ["rram-sliced-r64-adc8-mux16"], "at": "1d"}, "no 'accuracy' on rram"),
         ({"at": "1y"}, "unknown time"),
         ({"limits": {"energi": 1.0}}, "unknown metric"),
         ({"table_sha256": "0" * 64}, "belongs to table 'nb201'"),

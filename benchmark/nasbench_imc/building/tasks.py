@@ -2,54 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
+from nasbench_imc.design import Design
 from nasbench_imc.errors import TaskError
 from nasbench_imc.files import replacing
 from nasbench_imc.scoring import front, random_search
 from nasbench_imc.suites.definition import MAX_FRONT, Frozen, Task
-from nasbench_imc.suites.domain import Domain
 from nasbench_imc.tables import Benchmark
+from nasbench_imc.tables.fidelity import fidelities, fidelity_label
+from nasbench_imc.tables.labels import Kind
 
 LABEL_SEEDS = 30
-FLOOR_SEEDS = 300  # label seeds that estimate the noise of a front's hypervolume
+FLOOR_SEEDS = 300  # label seeds that estimate the noise of what is no plain accuracy
+MARGINS = range(6)  # above a least accuracy, in standard deviations of the label noise
 SIMULATED_RUNS = 10_020  # the same number for each label seed
-CHECKPOINTS = (10, 16, 27, 45, 74, 121, 200)  # evenly spaced in their logarithm
+TRANSFER_CHECKPOINTS = (0, 5, 20, 50)
+PROPOSALS = 4_000  # of any task: free labels and looks at costs have no other cap
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A task before freezing; ``limits`` gives for a metric the share of designs that keep it."""
+    """A task before freezing; fields as in :class:`Task`.
+
+    Attributes
+    ----------
+    limits, least : mapping of str to float
+        Metric -> the share of designs that keep the limit, which is rounded to four digits.
+    budget : int
+        Queries; on track F the time that so many designs take on average. Track T has fixed checkpoints.
+    multi_fidelity : bool
+        Whether it is of track F.
+    """
 
     name: str
     suite: str
     hardware: tuple[str, ...]
     objectives: tuple[str, ...] = ("accuracy",)
     limits: Mapping[str, float] = field(default_factory=dict)
+    least: Mapping[str, float] = field(default_factory=dict)
     at: str = "1d"
+    weight_bits: tuple[int, ...] = (8,)
+    sparsity: tuple[float, ...] = (0.0,)
+    sources: tuple[str, ...] = ()
+    budget: int = 200
+    multi_fidelity: bool = False
 
     @property
     def track(self) -> str:
+        if self.sources:
+            return "T"
+        if self.multi_fidelity:
+            return "F"
+        if len(self.hardware) * len(self.weight_bits) * len(self.sparsity) > 1:
+            return "J"
         return "C" if self.limits else "S" if self.objectives == ("accuracy",) else "M"
 
 
 _SRAM = ("sram-digital-r128",)
 _PCM = ("pcm-r512-adc8-mux4",)
+_ALL = ("sram-digital-r64", "sram-digital-r128", "sram-digital-r256", *_PCM)  # all that have an accuracy
+_COSTS = ("energy", "latency", "area")
 
 PLANS = {
     "nb201": (
-        Plan("nb201/sram-digital/S-accuracy", "dev", _SRAM),
-        Plan("nb201/pcm-1d/C-energy", "dev", _PCM, limits={"energy": 0.25}),
+        Plan("nb201/sram-digital/S-accuracy", "dev", _SRAM, budget=25),
+        Plan("nb201/pcm-t0/C-energy", "dev", _PCM, limits={"energy": 0.75}, at="t0", budget=15),
+        Plan("nb201/sram-digital/C-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, budget=100),
         Plan("nb201/sram-digital/M-energy", "dev", _SRAM, ("accuracy", "energy")),
-        Plan("nb201/pcm-1d/S-accuracy", "test", _PCM),
-        Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}),
-        Plan("nb201/pcm-1d/M-energy", "test", _PCM, ("accuracy", "energy")),
+        Plan("nb201/joint/J-edap", "dev", _ALL, ("edap",), least={"accuracy": 0.05}, budget=50),
+        Plan("nb201/pcm-to-sram/T-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, sources=_PCM),
+        Plan("nb201/pcm-t0/S-accuracy", "test", _PCM, at="t0", budget=15),
+        Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}, budget=40),
+        Plan("nb201/pcm-1d/M-energy", "test", _PCM, ("accuracy", "energy"), budget=100),
+        Plan("nb201/sram-digital/M-energy-latency-area", "test", _SRAM, ("accuracy", *_COSTS)),
+        Plan("nb201/joint/J-front", "test", _ALL, ("accuracy", "energy", "area")),
+        Plan("nb201/joint/J-energy-area", "test", _ALL, limits={"energy": 0.2, "area": 0.2}, budget=100),
+        Plan("nb201/sram-to-pcm-1d/T-energy", "test", _PCM, ("accuracy", "energy"), sources=_SRAM),
     )
 }
+
+
+def checkpoints(budget: int, unit: float = 1.0) -> tuple[int, ...]:
+    """Seven budgets, evenly spaced in their logarithm, from a twentieth of the last and at least 3."""
+    return tuple(round(float(n) * unit) for n in np.geomspace(max(3, budget / 20), budget, 7))
 
 
 def freeze_all(bench: Benchmark, folder: Path, *, log: Callable[[str], None] = print) -> list[Task]:
@@ -73,30 +114,33 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
     TaskError
         Where random search ends within the noise floor: such a task tells methods nothing apart.
     """
-    domain = Domain(bench.space, plan.hardware)
-    limits = {
-        metric: _rounded(float(np.quantile(_column(bench, metric, plan), share)))
-        for metric, share in plan.limits.items()
+    task = _blank(plan, bench)
+    designs = _Designs(plan, bench)
+    shares = {name: (share, 1) for name, share in plan.limits.items()}
+    shares |= {name: (1 - share, -1) for name, share in plan.least.items()}
+    bounds = {
+        metric: _rounded(float(np.quantile(designs.column(metric), quantile)))
+        for metric, (quantile, _) in shares.items()
     }
-    accuracy = _column(bench, "accuracy", plan).astype(float)
-    feasible = np.ones(len(domain), dtype=bool)
-    for metric, limit in limits.items():
-        feasible &= _column(bench, metric, plan) <= limit
-    search = np.stack(
-        [_column(bench, "accuracy", plan, "search", seed)[feasible] for seed in range(LABEL_SEEDS)]
-    ).astype(float)
-    noise = max(bench.label_noise(id_, plan.at) for id_ in plan.hardware)
-    if plan.track == "M":
-        costs = np.stack([_column(bench, name, plan) for name in plan.objectives[1:]], axis=1).astype(float)
-        redrawn = np.stack([_column(bench, "accuracy", plan, "search", seed) for seed in range(FLOOR_SEEDS)])
-        frozen = _freeze_front(plan.objectives[1:], accuracy, search, costs, redrawn)
-    else:
-        frozen = _freeze_accuracy(accuracy[feasible], search, noise)
+    task = replace(
+        task,
+        limits={name: bounds[name] for name in plan.limits},
+        least={name: bounds[name] for name in plan.least},
+    )
+    freezers = {"accuracy": _freeze_accuracy, "front": _freeze_front, "cost": _freeze_cost}
+    frozen = freezers[task.goal](task, designs)
     if frozen.random_regret[-1] < frozen.noise_floor:
         raise TaskError(
             f"{plan.name} is too easy: random search ends {frozen.random_regret[-1]:.3g} from the best, "
             f"the labels' noise floor is {frozen.noise_floor:.3g}"
         )
+    return replace(task, frozen=_reproducible(frozen))
+
+
+def _blank(plan: Plan, bench: Benchmark) -> Task:
+    """A task without limits and reference points."""
+    unit = float(np.mean(_seconds(plan, bench))) if plan.multi_fidelity else 1.0
+    at = TRANSFER_CHECKPOINTS if plan.sources else checkpoints(plan.budget, unit)
     return Task(
         name=plan.name,
         track=plan.track,
@@ -105,47 +149,174 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
         table_version=bench.version,
         table_sha256=bench.sha256,
         hardware=plan.hardware,
+        weight_bits=plan.weight_bits,
+        sparsity=plan.sparsity,
+        sources=plan.sources,
         at=plan.at,
         objectives=plan.objectives,
-        limits=limits,
-        budget=CHECKPOINTS[-1],
-        checkpoints=CHECKPOINTS,
-        label_seeds=LABEL_SEEDS,
-        frozen=_reproducible(frozen),
+        limits={},
+        least={},
+        fidelities=fidelities(bench) if plan.multi_fidelity else (),
+        budget=at[-1],
+        max_proposals=PROPOSALS,
+        checkpoints=at,
+        # Means over all draws are one number, whatever the seed.
+        label_seeds=1 if bench.draws else LABEL_SEEDS,
+        frozen=Frozen(0.0, 0.0, {}, {}, 0.0, 0.0, 0.0, (), ()),
     )
 
 
-def _reproducible(frozen: Frozen) -> Frozen:
-    """Sums rounded to 9 digits: beyond those, their order on one processor and another shows."""
-    return replace(
-        frozen,
-        best_hypervolume=_rounded(frozen.best_hypervolume, 9),
-        noise_floor=_rounded(frozen.noise_floor, 9),
-        reachable_regret=_rounded(frozen.reachable_regret, 9),
-        random_regret=tuple(_rounded(value, 9) for value in frozen.random_regret),
-        random_regret_error=tuple(_rounded(value, 9) for value in frozen.random_regret_error),
-    )
+class _Designs:
+    """The columns of a plan's designs, each in one axis: hardware first, then compressions."""
+
+    def __init__(self, plan: Plan, bench: Benchmark) -> None:
+        self.plan, self.bench = plan, bench
+
+    def column(
+        self, metric: str, labels: Kind = "score", seed: int | None = None, draws: int | None = None
+    ) -> np.ndarray:
+        """Values of a metric, (N,), float64."""
+        plan, hardware = self.plan, list(self.plan.hardware)
+        compressions = product(plan.weight_bits, plan.sparsity)
+        if metric != "accuracy":
+            parts = [
+                self.bench.array(metric, hardware=hardware, weight_bits=bits, sparsity=sparsity)
+                for bits, sparsity in compressions
+            ]
+        else:
+            parts = [
+                self.bench.array(
+                    metric,
+                    hardware=hardware,
+                    at=plan.at,
+                    labels=labels,
+                    seed=seed,
+                    draws=draws,
+                    weight_bits=bits,
+                    sparsity=sparsity,
+                )
+                for bits, sparsity in compressions
+            ]
+        return np.concatenate([part.ravel() for part in parts]).astype(float)
+
+    def costs(self, names: tuple[str, ...]) -> np.ndarray:
+        """(N, len(names))"""
+        return np.column_stack([self.column(name) for name in names])
+
+    def admitted(self, limits: Mapping[str, float]) -> np.ndarray:
+        """Which designs keep limits on costs, (N,), bool."""
+        kept = np.ones(len(self.column("accuracy")), dtype=bool)
+        for metric, limit in limits.items():
+            kept &= self.column(metric) <= limit
+        return kept
+
+    def search(self, seeds: int) -> np.ndarray:
+        """Search labels by label seed, (seeds, N)."""
+        return np.stack([self.column("accuracy", "search", seed) for seed in range(seeds)])
+
+    def redrawn(self) -> Iterator[np.ndarray]:
+        """Search labels drawn anew: by other label seeds, or with one noise draw left out."""
+        if self.bench.draws:
+            fewer = self.bench.draws - 1
+            return (self.column("accuracy", "search", seed, fewer) for seed in range(self.bench.draws))
+        return (self.column("accuracy", "search", seed) for seed in range(FLOOR_SEEDS))
+
+    def deviation(self, values: list[float]) -> float:
+        """Standard deviation of what redrawn labels gave; the jackknife's where draws were left out."""
+        if self.bench.draws:
+            return float(np.std(values) * np.sqrt(len(values) - 1))
+        return float(np.std(values, ddof=1))
+
+    def noise(self) -> np.ndarray:
+        """Standard deviation of each design's search label [%], (N,)."""
+        plan = self.plan
+        parts = [
+            np.tile(
+                [self.bench.label_noise(id_, plan.at, bits, sparsity) for id_ in plan.hardware],
+                len(self.bench.architectures),
+            )
+            for bits, sparsity in product(plan.weight_bits, plan.sparsity)
+        ]
+        return np.concatenate(parts)
 
 
-def _freeze_accuracy(score: np.ndarray, search: np.ndarray, noise: float) -> Frozen:
+def _freeze_accuracy(task: Task, designs: _Designs) -> Frozen:
+    feasible = designs.admitted(task.limits)
+    score = designs.column("accuracy")[feasible]
+    search = designs.search(task.label_seeds)[:, feasible]
     best = float(score.max())
-    expected = np.stack([random_search.expected_best(seen, score, CHECKPOINTS) for seen in search])
+    error = np.zeros(len(task.checkpoints))
+    if task.fidelities:
+        seconds = _seconds(designs.plan, designs.bench)
+        runs = np.concatenate(
+            [
+                random_search.simulate_clock(
+                    seen, score, seconds, task.checkpoints, _rng(seed), SIMULATED_RUNS // len(search)
+                )
+                for seed, seen in enumerate(search)
+            ]
+        )
+        runs = np.where(np.isnan(runs), score.min(), runs)  # nothing was done, so nothing is recommended
+        expected, error = runs.mean(axis=0), runs.std(axis=0, ddof=1) / np.sqrt(len(runs))
+    else:
+        draws = [max(1, n) for n in task.checkpoints]  # as above
+        expected = np.mean([random_search.expected_best(seen, score, draws) for seen in search], axis=0)
     return Frozen(
         best=best,
         worst=float(score.min()),
         ideal={},
         nadir={},
         best_hypervolume=0.0,
-        noise_floor=noise,
+        noise_floor=float(designs.noise()[feasible][np.argmax(score)]),
         reachable_regret=best - float(np.mean([score[np.argmax(seen)] for seen in search])),
-        random_regret=tuple((best - expected.mean(axis=0)).tolist()),
-        random_regret_error=(0.0,) * len(CHECKPOINTS),
+        random_regret=tuple((best - expected).tolist()),
+        random_regret_error=tuple(error.tolist()),
     )
 
 
-def _freeze_front(
-    names: tuple[str, ...], score: np.ndarray, search: np.ndarray, costs: np.ndarray, redrawn: np.ndarray
-) -> Frozen:
+def _freeze_cost(task: Task, designs: _Designs) -> Frozen:
+    """The objective by its log10; a design is feasible by search labels when it is chosen, by score labels
+    when it is scored."""
+    (objective,) = task.objectives
+    cost, accuracy = np.log10(designs.column(objective)), designs.column("accuracy")
+    least, noise = task.least["accuracy"], designs.noise()
+    admitted = designs.admitted(task.limits)
+    feasible = admitted & (accuracy >= least)
+    best, worst = (_rounded(float(end), 9) for end in (cost[feasible].min(), cost[feasible].max()))
+    dearer = cost[admitted & (accuracy >= least + noise)]
+    scored = np.where(feasible, cost, worst)
+
+    def seen(labels: np.ndarray, margin: float = 0.0) -> np.ndarray:
+        return np.where(admitted & (labels >= least + margin * noise), -cost, -np.inf)
+
+    search = designs.search(task.label_seeds)
+    # Where nothing drawn seems feasible nothing is recommended, which scores as the worst.
+    values = [np.where(np.isinf(seen(labels)), -worst, -scored) for labels in search]
+    expected = [
+        random_search.expected_best(seen(labels), value, task.checkpoints)
+        for labels, value in zip(search, values, strict=True)
+    ]
+    with_margin = [
+        np.mean([scored[np.argmax(seen(labels, margin))] for labels in search]) for margin in MARGINS
+    ]
+    return Frozen(
+        best=best,
+        worst=worst,
+        ideal={},
+        nadir={},
+        best_hypervolume=0.0,
+        noise_floor=float(dearer.min() if len(dearer) else worst) - best,
+        reachable_regret=float(min(with_margin)) - best,
+        random_regret=tuple((-np.mean(expected, axis=0) - best).tolist()),
+        random_regret_error=(0.0,) * len(task.checkpoints),
+    )
+
+
+def _freeze_front(task: Task, designs: _Designs) -> Frozen:
+    names = task.objectives[1:]
+    score, costs = designs.column("accuracy"), designs.costs(names)
+    admitted = designs.admitted(task.limits)
+    score, costs = score[admitted], costs[admitted]
     best = float(score.max())
     on_front = front.front_mask(score, costs, best)
     ideal = {"accuracy": best} | {n: float(costs[on_front, k].min()) for k, n in enumerate(names)}
@@ -160,14 +331,19 @@ def _freeze_front(
     truth = points(score)
     best_volume = front.hypervolume(truth[on_front])
     runs, reached = [], []
-    for seed, accuracy in enumerate(search):
+    for seed, accuracy in enumerate(designs.search(task.label_seeds)[:, admitted]):
         seen = points(accuracy)
         chosen = front.best_subset(seen, MAX_FRONT)
         reached.append(front.hypervolume(truth[chosen[scored[chosen]]]))
-        rng = np.random.default_rng([seed, 20_260])
         runs.append(
             random_search.simulate_fronts(
-                seen, truth, scored, CHECKPOINTS, MAX_FRONT, rng, SIMULATED_RUNS // LABEL_SEEDS
+                seen,
+                truth,
+                scored,
+                [max(1, n) for n in task.checkpoints],  # at a budget of 0 one design is named blindly
+                MAX_FRONT,
+                _rng(seed),
+                SIMULATED_RUNS // task.label_seeds,
             )
         )
     volumes = np.concatenate(runs)
@@ -177,20 +353,38 @@ def _freeze_front(
         ideal=ideal,
         nadir=nadir,
         best_hypervolume=best_volume,
-        noise_floor=float(np.std([front.hypervolume(points(a)[on_front]) for a in redrawn], ddof=1)),
+        noise_floor=designs.deviation(
+            [front.hypervolume(points(drawn[admitted])[on_front]) for drawn in designs.redrawn()]
+        ),
         reachable_regret=best_volume - float(np.mean(reached)),
         random_regret=tuple((best_volume - volumes.mean(axis=0)).tolist()),
         random_regret_error=tuple((volumes.std(axis=0, ddof=1) / np.sqrt(len(volumes))).tolist()),
     )
 
 
-def _column(
-    bench: Benchmark, metric: str, plan: Plan, labels: str = "score", seed: int | None = None
-) -> np.ndarray:
-    """Values of a metric over the plan's designs, in one axis."""
-    if metric != "accuracy":
-        return bench.array(metric, hardware=list(plan.hardware)).ravel()
-    return bench.array(metric, hardware=list(plan.hardware), at=plan.at, labels=labels, seed=seed).ravel()  # type: ignore[arg-type]
+def _seconds(plan: Plan, bench: Benchmark) -> np.ndarray:
+    """What each architecture's dearest label takes [core-s]."""
+    full = fidelities(bench)[-1]
+    (hardware,), (bits,), (sparsity,) = plan.hardware, plan.weight_bits, plan.sparsity
+    designs = (Design(code, hardware, bits, sparsity) for code in bench.architectures)
+    return np.array([fidelity_label(bench, design, plan.at, full, 0).seconds for design in designs])
+
+
+def _reproducible(frozen: Frozen) -> Frozen:
+    """Sums rounded to 9 digits: beyond those, their order on one processor and another shows."""
+    return replace(
+        frozen,
+        best_hypervolume=_rounded(frozen.best_hypervolume, 9),
+        noise_floor=_rounded(frozen.noise_floor, 9),
+        reachable_regret=_rounded(frozen.reachable_regret, 9),
+        # The expectation of the best label itself may be off by its rounding.
+        random_regret=tuple(max(0.0, _rounded(value, 9)) for value in frozen.random_regret),
+        random_regret_error=tuple(_rounded(value, 9) for value in frozen.random_regret_error),
+    )
+
+
+def _rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, 20_260])
 
 
 def _rounded(value: float, digits: int = 4) -> float:

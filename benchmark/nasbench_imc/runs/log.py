@@ -37,9 +37,9 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(
         ("method", "task", "table", "table_sha256", "package", "searcher", "end", "error"), (str,)
     ),
-    **dict.fromkeys(("seed", "charged", "proposals"), (int,)),
+    **dict.fromkeys(("seed", "proposals"), (int,)),
     "official": (bool,),
-    "seconds": (int, float),
+    **dict.fromkeys(("charged", "seconds"), (int, float)),
 }
 
 
@@ -57,13 +57,15 @@ class RunLog:
     official : bool
         Whether that table is a released one.
     events : tuple of mapping
-        Charged queries (``{"query": ..., "values": ..., "proposals": ...}``) and recommendations
-        (``{"recommend": [...]}``), in order.
+        Charged queries (``{"query": ..., "values": ..., "proposals": ...}``, on track F also ``fidelity``
+        and ``charged``) and recommendations (``{"recommend": [...]}``), in order.
     end : str
         One of :data:`ENDS`.
     error : str
         What was raised, else empty.
-    charged, proposals : int
+    charged : float
+        What was charged, in the task's unit: queries, or core-seconds of the simulated clock.
+    proposals : int
     seconds : float
         Wall-clock time that the searcher took, table look-ups included [s].
     package : str
@@ -81,7 +83,7 @@ class RunLog:
     events: tuple[Mapping[str, Any], ...]
     end: str
     error: str
-    charged: int
+    charged: float
     proposals: int
     seconds: float
     package: str = __version__

@@ -85,3 +85,39 @@ def simulate_fronts(
             chosen = drawn[:n][front.best_subset(search[drawn[:n]], size)]
             volumes[run, k] = front.hypervolume(score[chosen[scored[chosen]]])
     return volumes
+
+
+def simulate_clock(
+    search: np.ndarray,
+    score: np.ndarray,
+    seconds: np.ndarray,
+    clocks: Sequence[float],
+    rng: np.random.Generator,
+    runs: int,
+) -> np.ndarray:
+    """Score label of what random search recommends when each design takes its own time, simulated.
+
+    Parameters
+    ----------
+    search, score : numpy.ndarray, shape (N,)
+        Labels of the designs that may be drawn, the larger the better.
+    seconds : numpy.ndarray, shape (N,)
+        What each design takes.
+    clocks : sequence of float
+        When it is scored, rising, in the unit of ``seconds``.
+    rng : numpy.random.Generator
+    runs : int
+
+    Returns
+    -------
+    numpy.ndarray, shape (runs, len(clocks)), float64
+        NaN where not even one design was done.
+    """
+    reached = np.full((runs, len(clocks)), np.nan)
+    for run in range(runs):
+        drawn = rng.permutation(len(search))
+        done = np.searchsorted(np.cumsum(seconds[drawn]), clocks, side="right")
+        for k, n in enumerate(done):
+            if n:
+                reached[run, k] = score[drawn[np.argmax(search[drawn[:n]])]]
+    return reached

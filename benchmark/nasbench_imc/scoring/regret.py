@@ -10,7 +10,7 @@ import numpy as np
 from nasbench_imc.design import Design
 from nasbench_imc.scoring import front
 from nasbench_imc.suites import Task
-from nasbench_imc.tables import Benchmark
+from nasbench_imc.tables import Benchmark, Measurement
 
 Event = Mapping[str, Any]
 
@@ -18,8 +18,10 @@ Event = Mapping[str, Any]
 def standing(task: Task, events: Iterable[Event]) -> list[list[Design]]:
     """The recommendation that stands when each checkpoint's budget is spent.
 
-    It is the last one made by then. Before a first one, the best feasible design by search labels
-    stands, on track M those that add most hypervolume; none where nothing feasible was queried.
+    It is the last one made by then. Before a first one, the best feasible design by search labels stands, on
+    track F of those with the highest fidelity asked for, with several objectives those that add most
+    hypervolume; none where nothing feasible was queried. A query whose charge leads beyond a checkpoint
+    comes after it.
 
     Parameters
     ----------
@@ -32,40 +34,47 @@ def standing(task: Task, events: Iterable[Event]) -> list[list[Design]]:
     list of list of Design
         One list a checkpoint.
     """
-    domain = task.domain
-    queried: list[Design] = []
-    values: list[Mapping[str, float]] = []
-    named: list[Design] | None = None
+    queries: list[Event] = []
+    named: list[Mapping[str, Any]] | None = None
+    charged: float = 0
     result: list[list[Design]] = []
 
     def stands() -> list[Design]:
-        return _default(task, queried, values) if named is None else named
+        chosen = [queries[k]["query"] for k in _default(task, queries)] if named is None else named
+        return [task.domain.design(fields) for fields in chosen]
 
     for event in events:
         if "recommend" in event:
-            named = [domain.design(fields) for fields in event["recommend"]]
+            named = event["recommend"]
             continue
+        charged += event.get("charged", 1)
         # The checkpoint's recommendation may come after its last query, so it is closed by the next one.
-        if len(queried) in task.checkpoints[len(result) :]:
+        while len(result) < len(task.checkpoints) and charged > task.checkpoints[len(result)]:
             result.append(stands())
-        queried.append(domain.design(event["query"]))
-        values.append(event["values"])
+        queries.append(event)
     last = stands()
     return result + [last] * (len(task.checkpoints) - len(result))
 
 
-def _default(task: Task, queried: Sequence[Design], values: Sequence[Mapping[str, float]]) -> list[Design]:
-    feasible = [
-        k for k, v in enumerate(values) if all(v[name] <= limit for name, limit in task.limits.items())
-    ]
+def _default(task: Task, queries: Sequence[Event]) -> list[int]:
+    """What stands where nothing was recommended, as positions among the queries."""
+    if task.fidelities:
+        levels = [task.fidelities.index(event["fidelity"]) for event in queries]
+        chosen = [k for k, level in enumerate(levels) if level == max(levels)]
+    else:
+        chosen = list(range(len(queries)))
+    feasible = [k for k in chosen if task.is_feasible(queries[k]["values"])]
     if not feasible:
         return []
-    accuracy = np.array([values[k]["accuracy"] for k in feasible])
-    if task.track != "M":
-        return [queried[feasible[int(np.argmax(accuracy))]]]
-    costs = np.array([[values[k][name] for name in cost_names(task)] for k in feasible])
-    chosen = front.best_subset(normalised(task, accuracy, costs), task.max_recommended)
-    return [queried[feasible[k]] for k in chosen]
+    values = [queries[k]["values"] for k in feasible]
+    if task.goal == "front":
+        accuracy = np.array([v["accuracy"] for v in values])
+        costs = np.array([[v[name] for name in cost_names(task)] for v in values])
+        points = normalised(task, accuracy, costs)
+        return [feasible[k] for k in front.best_subset(points, task.max_recommended)]
+    (objective,) = task.objectives
+    sign = -1 if task.goal == "cost" else 1
+    return [max(zip(feasible, values, strict=True), key=lambda pair: sign * pair[1][objective])[0]]
 
 
 def cost_names(task: Task) -> tuple[str, ...]:
@@ -92,13 +101,17 @@ def regret_curve(task: Task, bench: Benchmark, events: Iterable[Event]) -> np.nd
     Returns
     -------
     numpy.ndarray, shape (checkpoints,), float64
-        Points of accuracy on tracks S and C, where an infeasible or missing recommendation counts as
-        the worst feasible design; normalised hypervolume on track M.
+        Points of accuracy; decades where a cost is the objective; normalised hypervolume with several
+        objectives. An infeasible or missing recommendation counts as the worst feasible design, but at
+        a budget of 0, where nothing has been seen, a missing one counts as a random design.
     """
     cache: dict[tuple[Design, ...], float] = {}
     regrets = []
-    for designs in standing(task, events):
+    for k, designs in enumerate(standing(task, events)):
         key = tuple(designs)
+        if not key and task.checkpoints[k] == 0:
+            regrets.append(task.frozen.random_regret[k])
+            continue
         if key not in cache:
             cache[key] = _regret(task, bench, designs)
         regrets.append(cache[key])
@@ -107,11 +120,20 @@ def regret_curve(task: Task, bench: Benchmark, events: Iterable[Event]) -> np.nd
 
 def _regret(task: Task, bench: Benchmark, designs: Sequence[Design]) -> float:
     measured = [bench.query(design, task.at) for design in designs]
-    admitted = [m for m in measured if all(m[name] <= limit for name, limit in task.limits.items())]
+    admitted = [m for m in measured if task.is_feasible(m)]
+    if task.goal == "front":
+        return _front_regret(task, admitted)
+    if not admitted:
+        return abs(task.frozen.best - task.frozen.worst)
+    value = admitted[0][task.objectives[0]]
+    return float(np.log10(value)) - task.frozen.best if task.goal == "cost" else task.frozen.best - value
+
+
+def _front_regret(task: Task, admitted: Sequence[Measurement]) -> float:
     accuracy = np.array([m["accuracy"] for m in admitted])
-    if task.track != "M":
-        return task.frozen.best - float(accuracy[0] if len(accuracy) else task.frozen.worst)
-    costs = np.array([[m[name] for name in cost_names(task)] for m in admitted]).reshape(len(admitted), -1)
+    costs = np.array([[m[name] for name in cost_names(task)] for m in admitted])
     inside = accuracy >= task.frozen.best - front.ACCURACY_WINDOW
-    points = normalised(task, accuracy[inside], costs[inside]) if inside.any() else np.empty((0, 2))
+    if not inside.any():
+        return task.frozen.best_hypervolume
+    points = normalised(task, accuracy[inside], costs[inside])
     return task.frozen.best_hypervolume - front.hypervolume(points)

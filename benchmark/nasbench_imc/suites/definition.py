@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nasbench_imc import spaces
 from nasbench_imc.design import Design
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from nasbench_imc.tables import Benchmark
 
 
-#: Proposals (queries, repeated ones included, and looks at costs) that a session admits, in budgets.
-PROPOSALS_PER_BUDGET = 20
+Goal = Literal["accuracy", "front", "cost"]
 
 #: Most designs that a recommendation for several objectives may name.
 MAX_FRONT = 20
@@ -33,24 +33,27 @@ MAX_FRONT = 20
 class Frozen:
     """What scoring needs of the whole table, computed once and frozen with the task.
 
-    Accuracies are score labels [%]. Regret is in points of accuracy on tracks S and C, in normalised
-    hypervolume on M.
+    All of it is on score labels. Regret is in points of accuracy, in decades of the objective where that is a
+    cost, and in normalised hypervolume where there are several objectives.
 
     Attributes
     ----------
     best : float
-        Highest accuracy of a feasible design.
+        Highest accuracy of a feasible design [%]; the lowest log10 of the objective where that is a cost.
     worst : float
-        Lowest accuracy of a feasible design: what an infeasible recommendation scores.
+        The other end of the same: what an infeasible recommendation scores.
     ideal, nadir : mapping of str to float
-        Metric -> its best and worst value on the true Pareto front; empty but on M.
+        Metric -> its best and worst value on the true Pareto front; empty with one objective.
     best_hypervolume : float
-        Hypervolume of the true Pareto front; 0 but on M.
+        Hypervolume of the true Pareto front; 0 with one objective.
     noise_floor : float
-        What the labels cannot tell apart: the standard deviation, over label seeds, of what the true
-        best (on M the true front) scores by its search labels.
+        What the labels cannot tell apart, as a regret: the standard deviation of the true best design's
+        search label; with several objectives, of the true front's hypervolume by search labels; where a
+        cost is minimised, what its best value rises by when each design must keep the least accuracy by
+        one standard deviation of its label.
     reachable_regret : float
-        Mean regret of choosing by search labels with every design queried.
+        Mean regret of choosing by search labels with every design queried; where a cost is minimised, with
+        the safety margin to the least accuracy (0 to 5 of those deviations) that serves best.
     random_regret : tuple of float
         Expected regret of random search at each checkpoint, mean over the label seeds.
     random_regret_error : tuple of float
@@ -76,21 +79,30 @@ class Task:
     ----------
     name : str
         For example ``"nb201/pcm-1d/M-energy"``.
-    track : {"S", "C", "M"}
+    track : {"S", "C", "M", "J", "F", "T"}
     suite : {"dev", "test"}
         ``dev`` to tune a method on, ``test`` to publish.
     table, table_version, table_sha256 : str
         The table that answers.
-    hardware : tuple of str
-        Ids of the configurations that a design may take.
+    hardware, weight_bits, sparsity : tuple
+        What a design may take.
+    sources : tuple of str
+        Track T: ids of the configurations whose labels are free.
     at : str
         Time since programming.
     objectives : tuple of str
         Metrics to optimise, each in the direction that its table states.
     limits : mapping of str to float
-        Metric -> its largest admissible value, in the metric's unit.
+        Cost -> its largest admissible value, in the metric's unit.
+    least : mapping of str to float
+        Where a cost is the objective: ``accuracy`` -> its smallest admissible value [%].
+    fidelities : tuple of str
+        Track F: labels that may be asked for, cheapest first, the last one being the search label of the
+        other tracks; see :mod:`nasbench_imc.tables.fidelity`.
     budget : int
-        Queries that a session may charge.
+        What a session may charge: queries, on track F core-seconds of the simulated clock.
+    max_proposals : int
+        Queries, repeated and free ones included, and looks at costs that a session admits.
     checkpoints : tuple of int
         Budgets at which a run is scored.
     label_seeds : int
@@ -105,10 +117,16 @@ class Task:
     table_version: str
     table_sha256: str
     hardware: tuple[str, ...]
+    weight_bits: tuple[int, ...]
+    sparsity: tuple[float, ...]
+    sources: tuple[str, ...]
     at: str
     objectives: tuple[str, ...]
     limits: Mapping[str, float]
+    least: Mapping[str, float]
+    fidelities: tuple[str, ...]
     budget: int
+    max_proposals: int
     checkpoints: tuple[int, ...]
     label_seeds: int
     frozen: Frozen = field(repr=False)
@@ -119,22 +137,42 @@ class Task:
     @cached_property
     def domain(self) -> Domain:
         """The designs that the task admits."""
-        return Domain(spaces.get(self.table), self.hardware)
+        return Domain(spaces.get(self.table), self.hardware, self.weight_bits, self.sparsity)
+
+    @cached_property
+    def source_domain(self) -> Domain | None:
+        """Track T: the designs whose labels are free; None on other tracks."""
+        if not self.sources:
+            return None
+        return Domain(spaces.get(self.table), self.sources, self.weight_bits, self.sparsity)
+
+    @cached_property
+    def goal(self) -> Goal:
+        """What is scored: one accuracy, one cost, or a front of accuracy against costs."""
+        if "accuracy" not in self.objectives:
+            return "cost"
+        return "accuracy" if len(self.objectives) == 1 else "front"
 
     @property
-    def max_proposals(self) -> int:
-        """Proposals that a session admits, charged or not."""
-        return PROPOSALS_PER_BUDGET * self.budget
+    def unit(self) -> str:
+        """What the budget counts."""
+        return "core-s" if self.fidelities else "queries"
 
     @property
     def max_recommended(self) -> int:
         """Most designs that a recommendation may name."""
-        return MAX_FRONT if self.track == "M" else 1
+        return MAX_FRONT if self.goal == "front" else 1
 
-    @property
+    @cached_property
     def metrics(self) -> tuple[str, ...]:
         """What a run log records of a query: accuracy, the objectives and the limited metrics."""
         return tuple(dict.fromkeys(("accuracy", *self.objectives, *self.limits)))
+
+    def is_feasible(self, values: Mapping[str, float]) -> bool:
+        """Whether a design with these values keeps all limits."""
+        return all(values[name] <= limit for name, limit in self.limits.items()) and all(
+            values[name] >= limit for name, limit in self.least.items()
+        )
 
     def session(self, seed: int, bench: Benchmark | None = None) -> Session:
         """A search session, to be used in a ``with`` block.
@@ -171,9 +209,10 @@ class Task:
                 f"({bench.sha256[:12]}...)"
             )
         try:
-            for id_ in self.hardware:
-                bench.label_noise(id_, self.at)
-                bench.query(Design(bench.architectures[0], id_), self.at)
+            for id_, bits, sparsity in product(
+                (*self.hardware, *self.sources), self.weight_bits, self.sparsity
+            ):
+                bench.query(Design(bench.architectures[0], id_, bits, sparsity), self.at)["accuracy"]
             for metric in self.metrics:
                 if metric not in bench.metrics:
                     raise unknown("metric", metric, bench.metrics)
@@ -183,7 +222,7 @@ class Task:
     def to_json(self) -> str:
         """The task file."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        data["limits"] = dict(self.limits)
+        data |= {"limits": dict(self.limits), "least": dict(self.least)}
         data["frozen"] = {
             name: dict(value) if isinstance(value, Mapping) else value
             for name, value in ((n, getattr(self.frozen, n)) for n in Frozen.__dataclass_fields__)
@@ -227,10 +266,10 @@ def _all_tasks() -> Mapping[str, Task]:
     folder = resources.files("nasbench_imc.suites").joinpath("data")
     found = [
         Task.from_json(entry.read_text(encoding="utf-8"), entry.name)
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        for entry in folder.iterdir()
         if entry.name.endswith(".json")
     ]
-    return MappingProxyType({made.name: made for made in found})
+    return MappingProxyType({made.name: made for made in sorted(found, key=lambda made: made.name)})
 
 
 def tasks(suite: str | None = None) -> list[Task]:

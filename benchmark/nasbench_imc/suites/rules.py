@@ -15,6 +15,9 @@ TRACKS = {
     "S": "accuracy on one hardware",
     "C": "accuracy under limits on costs",
     "M": "accuracy against costs",
+    "J": "networks, compression and hardware together",
+    "F": "accuracy with labels of several fidelities, by the simulated clock",
+    "T": "accuracy on one hardware, with labels on others for free",
 }
 
 #: A task's name is also the folder of its logs.
@@ -30,21 +33,54 @@ def rules(made: Task) -> Iterator[tuple[bool, str]]:
     yield made.track in TRACKS, f"track {made.track!r} must be one of {list(TRACKS)}"
     yield made.suite in SUITES, f"suite {made.suite!r} must be one of {list(SUITES)}"
     yield _is_names(made.hardware), "hardware must be a list of different ids"
+    for name, kind in (("weight_bits", int), ("sparsity", float)):
+        values = getattr(made, name)
+        yield (
+            isinstance(values, tuple) and _differ(values) and all(type(value) is kind for value in values),
+            f"{name} must be a list of different numbers of type {kind.__name__}",
+        )
+    for name in ("sources", "fidelities"):
+        value = getattr(made, name)
+        yield value == () or _is_names(value), f"{name} must be a list of different names, or empty"
+    yield not set(made.sources) & set(made.hardware), "sources must be other hardware than the task's"
     yield _is_names(made.objectives), "objectives must be a list of different metrics"
-    yield made.objectives[0] == "accuracy", "the first objective must be accuracy"
-    costs = made.objectives[1:]
-    yield bool(costs) == (made.track == "M"), "track M has costs as further objectives, and no other has"
+    yield (
+        made.objectives[0] == "accuracy" or len(made.objectives) == 1,
+        "the first of several objectives must be accuracy",
+    )
+    costs = [name for name in made.objectives if name != "accuracy"]
     yield _is_positive(made.limits), "limits must be a mapping of metrics to positive numbers"
-    yield bool(made.limits) == (made.track == "C"), "track C has limits, and no other has"
+    yield _is_positive(made.least), "least must be a mapping of metrics to positive numbers"
+    yield (
+        set(made.least) == (set() if made.objectives[0] == "accuracy" else {"accuracy"}),
+        "least must hold accuracy where a cost is the objective, and nothing elsewhere",
+    )
     yield (
         not any(name.startswith("accuracy") for name in (*costs, *made.limits)),
         "an accuracy is no cost, since costs are seen without being charged",
     )
-    for name in ("budget", "label_seeds"):
+    # What makes a track: each of these is there on its own track, and on no other but J and T.
+    free = len(made.hardware) * len(made.weight_bits) * len(made.sparsity) > 1
+    for track, there, what in (
+        ("M", len(made.objectives) > 1, "costs as further objectives"),
+        ("C", bool(made.limits), "limits"),
+        ("J", made.objectives[0] != "accuracy", "a cost as the objective"),
+    ):
+        yield not there or made.track in (track, "J", "T"), f"track {made.track} has no {what}"
+        yield there or made.track != track or track == "J", f"track {track} has {what}"
+    for track, there, what in (
+        ("J", free, "several choices of hardware, weight_bits or sparsity"),
+        ("T", bool(made.sources), "sources"),
+        ("F", bool(made.fidelities), "fidelities"),
+    ):
+        yield there == (made.track == track), f"track {track} has {what}, and no other has"
+    for name in ("budget", "max_proposals", "label_seeds"):
         yield _is_count(getattr(made, name)), f"{name} must be a positive integer"
+    least = 0 if made.track == "T" else 1  # with free labels something may be recommended before a charge
     yield (
-        isinstance(made.checkpoints, tuple) and all(map(_is_count, made.checkpoints)),
-        "checkpoints must be a list of positive integers",
+        isinstance(made.checkpoints, tuple)
+        and all(_is_count(value) or value == least == 0 for value in made.checkpoints),
+        f"checkpoints must be a list of integers of at least {least}",
     )
     yield (
         made.checkpoints == tuple(sorted(set(made.checkpoints))) and made.budget in made.checkpoints[-1:],
@@ -52,7 +88,10 @@ def rules(made: Task) -> Iterator[tuple[bool, str]]:
     )
     for name in ("best", "worst", "best_hypervolume", "noise_floor", "reachable_regret"):
         yield _is_number(getattr(frozen, name)), f"frozen {name} must be a number"
-    yield frozen.best >= frozen.worst, "frozen best must not be below frozen worst"
+    if made.goal == "cost":
+        yield frozen.best <= frozen.worst, "frozen best must not be above frozen worst: a cost is minimised"
+    else:
+        yield frozen.best >= frozen.worst, "frozen best must not be below frozen worst"
     for name in ("random_regret", "random_regret_error"):
         values = getattr(frozen, name)
         yield (
@@ -62,7 +101,7 @@ def rules(made: Task) -> Iterator[tuple[bool, str]]:
             f"frozen {name} must hold a number of at least 0 for each checkpoint",
         )
     yield sum(frozen.random_regret) > 0, "frozen random_regret must not be 0 at all checkpoints"
-    expected = set(made.objectives) if made.track == "M" else set()
+    expected = set(made.objectives) if made.goal == "front" else set()
     for name in ("ideal", "nadir"):
         point = getattr(frozen, name)
         yield (
@@ -76,11 +115,11 @@ def rules(made: Task) -> Iterator[tuple[bool, str]]:
 
 
 def _is_names(value: Any) -> bool:
-    return (
-        isinstance(value, tuple)
-        and all(isinstance(name, str) for name in value)
-        and 0 < len(value) == len(set(value))
-    )
+    return isinstance(value, tuple) and all(isinstance(name, str) for name in value) and _differ(value)
+
+
+def _differ(values: tuple[Any, ...]) -> bool:
+    return 0 < len(values) == len(set(values))
 
 
 def _is_number(value: Any) -> bool:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nasbench_imc.design import Design
-from nasbench_imc.errors import BudgetExhausted, ProposalsExhausted, SearchError
+from nasbench_imc.errors import BudgetExhausted, ProposalsExhausted, SearchError, unknown
+from nasbench_imc.tables.fidelity import fidelity_label
 
 if TYPE_CHECKING:
     from nasbench_imc.suites.definition import Task
+    from nasbench_imc.suites.domain import Domain
     from nasbench_imc.tables import Benchmark, Measurement
 
 #: Costs that every observation shows, beside the task's own metrics.
@@ -33,15 +35,19 @@ class Observation:
         The task's objectives, each to be minimised: an accuracy with its sign turned, a cost as it is.
     feasible : bool
         Whether the design keeps the task's limits.
-    cost_charged : int
-        What the query took from the budget: 0 where the design had been queried before.
+    cost_charged : float
+        What the query took from the budget, in the task's unit: 0 where it had been made before, or the
+        label is free.
+    fidelity : str
+        Track F: which label ``accuracy`` is; empty on other tracks.
     """
 
     design: Design
     values: Mapping[str, float]
     objectives: tuple[float, ...]
     feasible: bool
-    cost_charged: int
+    cost_charged: float
+    fidelity: str = ""
 
 
 class Session:
@@ -52,10 +58,10 @@ class Session:
     task : Task
     seed : int
         Label seed.
-    charged : int
-        Queries charged so far.
+    charged : float
+        What has been charged so far, in the task's unit: a number of queries, on track F core-seconds.
     proposals : int
-        Proposals so far: queries, repeated ones included, and looks at costs.
+        Proposals so far: queries, repeated and free ones included, and looks at costs.
     observations : tuple of Observation
         What was charged, in order.
     """
@@ -66,7 +72,7 @@ class Session:
         task.check_table(bench)
         self.task = task
         self.seed = int(seed)
-        self.charged = 0
+        self.charged: float = 0
         self.proposals = 0
         self._bench = bench
         self._maximised = frozenset(
@@ -75,7 +81,9 @@ class Session:
         self._costs = tuple(
             name for name in dict.fromkeys((*COMMON_COSTS, *task.metrics)) if name != "accuracy"
         )
-        self._seen: dict[Design, Observation] = {}
+        self._seen: dict[tuple[Design, str], Observation] = {}
+        self._free: dict[Design, Observation] = {}
+        self._seconds: dict[Design, float] = {}  # track F: of the clock, spent on a design
         self._events: list[dict[str, Any]] = []
         self._open = True
 
@@ -88,55 +96,106 @@ class Session:
         self._open = False
 
     @property
-    def budget_left(self) -> int:
-        """Queries that may still be charged."""
+    def budget_left(self) -> float:
+        """What may still be charged, in the task's unit."""
         return self.task.budget - self.charged
 
     @property
     def observations(self) -> tuple[Observation, ...]:
         return tuple(self._seen.values())
 
-    def query(self, design: Design) -> Observation:
-        """Ask for a design's search labels, at the price of 1 unless it has been asked for before.
+    def query(self, design: Design, fidelity: str | None = None) -> Observation:
+        """Ask for a design's search labels.
+
+        The price is 1, on track F the core-seconds that the label takes beyond those already spent on the
+        design. What has been asked for before is free, and so are, on track T, designs on a source hardware.
+
+        Parameters
+        ----------
+        design : Design
+        fidelity : str, optional
+            Track F: one of ``task.fidelities``; default the last one, which is the search label.
 
         Raises
         ------
         BudgetExhausted
-            Where the budget or the number of proposals is spent; nothing is charged or counted.
+            Where the price exceeds what is left of the budget, or the number of proposals is spent; nothing
+            is charged or counted.
         UnknownNameError
-            Where the task does not admit the design; nothing is charged or counted.
+            Where the task does not admit the design or the fidelity; nothing is charged or counted.
         SearchError
             Where the session has ended.
         """
+        task = self.task
+        if task.sources and isinstance(design, Design) and design.hardware in task.sources:
+            return self._query_source(design)
         self._check(design)
-        if design in self._seen:
+        level = self._fidelity(fidelity)
+        if (design, level) in self._seen:
             self.proposals += 1
-            seen = self._seen[design]
-            return Observation(design, seen.values, seen.objectives, seen.feasible, cost_charged=0)
-        if self.charged >= self.task.budget:
-            raise BudgetExhausted(f"the budget of {self.task.budget} queries of {self.task.name} is spent")
-        measured = self._bench.query(design, self.task.at, labels="search", seed=self.seed)
-        values = {"accuracy": measured["accuracy"], **self._cost_values(measured)}
-        made = Observation(
+            return replace(self._seen[design, level], cost_charged=0)
+        price, made = self._label(design, level)
+        if self.charged + price > task.budget:
+            raise BudgetExhausted(
+                f"the budget of {task.budget} queries of {task.name} is spent"
+                if not level
+                else f"{task.name} has {self.budget_left:.6g} core-s left of {task.budget}; {level} of this "
+                f"design takes {price:.6g}"
+            )
+        self.proposals += 1
+        self.charged = self.charged + price
+        self._seen[design, level] = made
+        event: dict[str, Any] = {"query": task.domain.free(design)}
+        if level:
+            self._seconds[design] = self._seconds.get(design, 0.0) + price
+            event |= {"fidelity": level, "charged": price}
+        values = {name: made.values[name] for name in task.metrics}
+        self._events.append({**event, "values": values, "proposals": self.proposals})
+        return made
+
+    def _query_source(self, design: Design) -> Observation:
+        """A free label: a proposal, and nothing else. The log has no trace of it."""
+        domain = self.task.source_domain
+        assert domain is not None
+        self._check(design, domain)
+        self.proposals += 1
+        if design not in self._free:
+            self._free[design] = replace(self._label(design, "")[1], cost_charged=0)
+        return self._free[design]
+
+    def _fidelity(self, asked: str | None) -> str:
+        known = self.task.fidelities
+        if not known:
+            if asked is not None:
+                raise SearchError(f"task {self.task.name} has labels of one fidelity, not {asked!r:.120}")
+            return ""
+        if asked is None:
+            return known[-1]
+        if asked not in known:
+            raise unknown("fidelity for this task", asked, known)
+        return asked
+
+    def _label(self, design: Design, level: str) -> tuple[float, Observation]:
+        """What a label costs, and what is seen for it."""
+        task = self.task
+        price: float = 1
+        measured = self._bench.query(design, task.at, labels="search", seed=self.seed)
+        if level:
+            label = fidelity_label(self._bench, design, task.at, level, self.seed)
+            accuracy = label.accuracy
+            # What was spent on a design is not spent again: its training goes on from where it stopped.
+            price = round(max(0.0, label.seconds - self._seconds.get(design, 0.0)), 6)
+        else:
+            accuracy = measured["accuracy"]
+        values = {"accuracy": accuracy, **self._cost_values(measured)}
+        return price, Observation(
             design,
             MappingProxyType(values),
-            tuple(
-                -values[name] if name in self._maximised else values[name] for name in self.task.objectives
-            ),
-            all(values[name] <= limit for name, limit in self.task.limits.items()),
-            cost_charged=1,
+            tuple(-values[name] if name in self._maximised else values[name] for name in task.objectives),
+            task.is_feasible(values),
+            price,
+            level,
         )
-        self.proposals += 1
-        self.charged += 1
-        self._seen[design] = made
-        self._events.append(
-            {
-                "query": self.task.domain.free(design),
-                "values": {name: values[name] for name in self.task.metrics},
-                "proposals": self.proposals,
-            }
-        )
-        return made
 
     def cost(self, design: Design) -> Mapping[str, float]:
         """A design's hardware metrics, which are analytic: free, but a proposal.
@@ -153,30 +212,36 @@ class Session:
         UnknownNameError, SearchError
             As in :meth:`query`.
         """
-        self._check(design)
+        domain = self.task.source_domain
+        on_source = domain is not None and isinstance(design, Design) and design.hardware in self.task.sources
+        self._check(design, domain if on_source else None)
         self.proposals += 1
         return MappingProxyType(self._cost_values(self._bench.query(design, self.task.at)))
 
     def recommend(self, designs: Design | Iterable[Design]) -> None:
         """Name what is to be scored from now on, until the next recommendation.
 
-        Without one, the best feasible design by search labels is scored; on track M those, up to 20,
-        that add most hypervolume.
+        Without one, the best feasible design by search labels is scored (on track F, of those with the
+        highest fidelity asked for); where there are several objectives those, up to 20, that add most
+        hypervolume.
 
         Parameters
         ----------
         designs : Design or iterable of Design
-            One design; on track M up to 20. Each must have been queried in this session.
+            One design; where there are several objectives up to 20. Each must have been queried in this
+            session, except that on track T, before the first charged query, any design may be named.
 
         Raises
         ------
+        UnknownNameError
+            Where the task does not admit a design.
         SearchError
             Where there are none, too many, or one that has not been queried; what was recommended before
             still stands.
         """
         self._check_open()
         try:
-            chosen = [designs] if isinstance(designs, Design) else list(dict.fromkeys(designs))
+            chosen = list(dict.fromkeys([designs] if isinstance(designs, Design) else designs))
         except TypeError:
             raise SearchError(
                 f"a recommendation is a Design or several, not {type(designs).__name__}: {designs!r:.120}"
@@ -186,18 +251,22 @@ class Session:
                 f"a recommendation on track {self.task.track} names 1 to {self.task.max_recommended} "
                 f"designs, not {len(chosen)}"
             )
+        guess = bool(self.task.sources) and not self.charged
+        queried = {design for design, _ in self._seen}
         for design in chosen:
-            if design not in self._seen:
-                raise SearchError(f"only a queried design can be recommended, not {design!r}")
+            if guess:
+                self.task.domain.check(design)
+            elif design not in queried:
+                raise SearchError(f"only a queried design can be recommended, not {design!r:.200}")
         self._events.append({"recommend": [self.task.domain.free(design) for design in chosen]})
 
     def events(self) -> list[dict[str, Any]]:
         """What happened, for the run log: charged queries and recommendations, in order."""
         return list(self._events)
 
-    def _check(self, design: Design) -> None:
+    def _check(self, design: Design, domain: Domain | None = None) -> None:
         self._check_open()
-        self.task.domain.check(design)
+        (self.task.domain if domain is None else domain).check(design)
         if self.proposals >= self.task.max_proposals:
             raise ProposalsExhausted(
                 f"the {self.task.max_proposals} proposals of {self.task.name} are spent "

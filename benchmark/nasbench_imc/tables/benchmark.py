@@ -386,11 +386,21 @@ class Benchmark:
         )
 
     @property
+    def cells(self) -> int:
+        """How many accuracies each network has: pairs of a compression and an accuracy class at a time.
+
+        0 where accuracies are published ones.
+        """
+        return self._labels.declared if isinstance(self._labels, MeasuredLabels) else 0
+
+    @property
     def distinct_networks(self) -> int:
         """How many of the architectures are different networks."""
         return len(self._representatives)
 
-    def label_noise(self, hardware: str, at: str = "1d") -> float:
+    def label_noise(
+        self, hardware: str, at: str = "1d", weight_bits: int = 8, sparsity: float = 0.0
+    ) -> float:
         """Standard deviation of the search labels' noise on one configuration [% accuracy].
 
         Where labels are means over noise draws: the standard error of that mean, root mean square over
@@ -399,10 +409,10 @@ class Benchmark:
         Raises
         ------
         UnknownNameError, UnavailableError
-            Unknown hardware or time, or hardware for which the table has no accuracy.
+            Unknown hardware, time or compression, or hardware for which the table has no accuracy.
         """
         column = int(self._hardware_columns([hardware])[0])
-        selection = self._view(at, "search", None, None, 0, *_PLAIN).selection
+        selection = self._view(at, "search", None, None, 0, weight_bits, sparsity).selection
         cell = self._labels.cells(at, selection.compression)[column]
         if cell < 0:
             raise self._no_accuracy([column], selection)

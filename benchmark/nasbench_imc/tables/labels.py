@@ -128,6 +128,11 @@ class MeasuredLabels:
             self._drawn[labels] = self._read(f"{labels}/accuracy")
         return self._drawn[labels]
 
+    @property
+    def declared(self) -> int:
+        """How many cells there are."""
+        return len(self._cell_time)
+
     def times(self, accuracy_class: int, compression: int) -> list[str]:
         """Times at which a class has an accuracy, in order; all where it does not drift."""
         declared = {

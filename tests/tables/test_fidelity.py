@@ -1,0 +1,132 @@
+"""Labels of several fidelities, and a session of track F that pays for them by the clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nasbench_imc as nbi
+from nasbench_imc.building import hybrid
+from nasbench_imc.building.tasks import Plan, freeze
+from nasbench_imc.scoring import regret_curve, standing
+from nasbench_imc.tables import files
+from nasbench_imc.tables.fidelity import fidelities, fidelity_label
+
+PCM = "pcm-r256-adc8-mux4"
+NAMES = ("curve-0", "curve-1", "curve-2", "draws-1", "draws-2", "draws-4", "draws-8")
+
+
+@pytest.fixture(scope="module")
+def measured(pilot, tmp_path_factory):
+    """A table of seven networks."""
+    folder = tmp_path_factory.mktemp("tables")
+    hybrid.pack(pilot, folder / "hybrid.h5", log=lambda message: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(files.DATA_VARIABLE, str(folder))
+        return nbi.load("hybrid")
+
+
+@pytest.fixture(scope="module")
+def task(measured):
+    """Accuracy on PCM by the clock. Seven random networks are within their noise, which is left out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(measured), "label_noise", lambda *_: 0.0)
+        return freeze(Plan("hybrid/pcm-1d/F", "dev", (PCM,), budget=5, multi_fidelity=True), measured)
+
+
+def test_names_from_cheap_to_dear(measured, bench):
+    assert fidelities(measured) == NAMES
+    with pytest.raises(nbi.UnavailableError, match="no learning curves"):
+        fidelities(bench)
+    with pytest.raises(nbi.UnknownNameError, match="unknown fidelity 'curve-9'"):
+        fidelity_label(measured, nbi.Design(measured.architectures[0], PCM), "1d", "curve-9", 0)
+
+
+def test_labels_and_clock_are_the_tables(measured):
+    for code in measured.architectures:
+        design, training = nbi.Design(code, PCM), measured.training(code)
+        labels = [fidelity_label(measured, design, "1d", name, 5) for name in NAMES]
+        assert [label.accuracy for label in labels[:3]] == training.learning_curve.tolist()
+        assert [label.seconds for label in labels[:3]] == pytest.approx(np.cumsum(training.seconds))
+        for label, draws in zip(labels[3:], (1, 2, 4, 8), strict=True):
+            assert (
+                label.accuracy
+                == measured.query(design, "1d", labels="search", seed=5, draws=draws)["accuracy"]
+            )
+            share = training.evaluation_seconds * draws / 8 / measured.cells
+            assert label.seconds == pytest.approx(training.seconds.sum() + share)
+        assert labels[-1].accuracy == measured.query(design, "1d", labels="search", seed=5)["accuracy"]
+        assert (np.diff([label.seconds for label in labels]) >= 0).all()
+
+
+def test_frozen_by_the_clock(measured, task):
+    assert (task.track, task.unit, task.fidelities, task.label_seeds) == ("F", "core-s", NAMES, 1)
+    full = [
+        fidelity_label(measured, nbi.Design(c, PCM), "1d", "draws-8", 0).seconds
+        for c in measured.architectures
+    ]
+    assert task.budget == round(5 * np.mean(full))
+    score = measured.array("accuracy", hardware=PCM, at="1d")
+    assert (task.frozen.best, task.frozen.worst) == (score.max(), score.min())
+    assert task.frozen.random_regret_error[0] > 0
+    assert nbi.Task.from_json(task.to_json(), "here") == task
+
+
+def test_a_design_pays_each_second_once(measured, task):
+    design = nbi.Design(measured.architectures[1], PCM)
+    training = measured.training(design.arch)
+    with task.session(0, measured) as s:
+        first = s.query(design, "curve-0")
+        assert first.cost_charged == pytest.approx(training.seconds[0])
+        second = s.query(design, "curve-2")
+        assert second.cost_charged == pytest.approx(training.seconds[1:].sum())
+        assert s.query(design, "curve-1").cost_charged == 0  # on the way there
+        full = s.query(design)
+        assert full.fidelity == "draws-8"
+        assert s.query(design, "draws-8").cost_charged == 0
+        assert s.charged == pytest.approx(
+            fidelity_label(measured, design, "1d", "draws-8", 0).seconds, abs=1e-5
+        )
+        assert s.charged + s.budget_left == task.budget
+        assert [event["fidelity"] for event in s.events()] == ["curve-0", "curve-2", "curve-1", "draws-8"]
+        assert s.charged == pytest.approx(sum(event["charged"] for event in s.events()))
+        with pytest.raises(nbi.UnknownNameError, match="unknown fidelity for this task"):
+            s.query(design, "epoch-1")
+        s.recommend(design)
+
+
+def test_what_does_not_fit_is_not_charged(measured, task):
+    designs = [nbi.Design(code, PCM) for code in measured.architectures]
+    with task.session(0, measured) as s:
+        fitting = []
+        for design in designs:
+            seconds = fidelity_label(measured, design, "1d", "draws-8", 0).seconds
+            if s.charged + seconds <= task.budget:
+                fitting.append(s.query(design))
+                continue
+            before = s.charged, s.proposals, s.events()
+            with pytest.raises(nbi.BudgetExhausted, match="core-s left"):
+                s.query(design)
+            assert (s.charged, s.proposals, s.events()) == before
+    assert 0 < len(fitting) < len(designs)
+
+
+def test_the_default_is_the_best_of_the_highest_fidelity_asked_for(measured, task):
+    low, other, high = (nbi.Design(code, PCM) for code in measured.architectures[:3])
+    with task.session(0, measured) as s:
+        labels = {design: s.query(design, "curve-0").values["accuracy"] for design in (low, other)}
+        events = s.events()
+        s.query(high, "curve-1")
+    assert standing(task, events)[-1] == [max(labels, key=labels.__getitem__)]
+    assert standing(task, s.events())[-1] == [high]
+    truth = measured.query(high, "1d")["accuracy"]
+    assert regret_curve(task, measured, s.events())[-1] == pytest.approx(task.frozen.best - truth)
+
+
+def test_a_query_that_ends_after_a_checkpoint_does_not_count_for_it(measured, task):
+    design = nbi.Design(measured.architectures[0], PCM)
+    with task.session(0, measured) as s:
+        s.query(design)
+    stands = standing(task, s.events())
+    for at, named in zip(task.checkpoints, stands, strict=True):
+        assert named == ([design] if s.charged <= at else [])
