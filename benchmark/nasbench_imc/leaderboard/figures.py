@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import matplotlib
@@ -137,7 +138,7 @@ def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str
         Method -> regret of its runs.
     look : mapping of str to Look
     """
-    budgets = np.array(task.checkpoints, dtype=float)
+    budgets = _places(task.checkpoints)
     frozen = task.frozen
     means = {method: curves.mean(axis=0) for method, curves in regrets.items()}
     # A few runs that recommend nothing would squeeze all else into the bottom of the frame.
@@ -169,9 +170,11 @@ def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str
             budgets, frozen.random_regret, color="black", linestyle=(0, (5, 2.5)), linewidth=1.2, zorder=3
         )
         axes.axhline(frozen.reachable_regret, color="black", linestyle=(0, (1, 1.8)), linewidth=1.2, zorder=3)
-        _log_axis(axes, _thinned(task.checkpoints), budgets[0] / 1.12, budgets[-1] * 1.12)
+        _log_axis(axes, budgets.tolist(), budgets[0] / 1.12, budgets[-1] * 1.12)
+        shown = _thinned(range(len(budgets)))
+        axes.set_xticks(budgets[shown], [f"{task.checkpoints[k]:,}" for k in shown])
         axes.set_ylim(bottom, top)
-        axes.set_xlabel("Queries charged")
+        axes.set_xlabel(f"{task.unit.capitalize()} charged")
         axes.set_ylabel(f"Mean regret [{regret_unit(task)}]")
         svg = _svg(figure, f"regret {task.name}")
     above = [method for method, mean in means.items() if mean.max() > top]
@@ -183,9 +186,18 @@ def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str
 
 def regret_unit(task: Task) -> str:
     """What a regret on a task is counted in."""
-    if len(task.objectives) > 1:
-        return "hypervolume"
-    return "points of accuracy" if task.objectives == ("accuracy",) else "decades"
+    units = {"accuracy": "points of accuracy", "cost": "decades", "front": "hypervolume"}
+    return units[task.goal]
+
+
+def _places(checkpoints: Sequence[int]) -> np.ndarray:
+    """Where checkpoints stand on a logarithmic axis: a budget of 0 one step before the next one."""
+    places = np.array(checkpoints, dtype=float)
+    if places[0] == 0:
+        later = places[1:]
+        step = later[1] / later[0] if len(later) > 1 else 2.0
+        places[0] = later[0] / step if len(later) else 1.0
+    return places
 
 
 def unit_sign(unit: str) -> str:
@@ -197,6 +209,22 @@ def shown_cost(task: Task) -> str:
     """The metric on the horizontal axis: the first cost objective or limited metric, else energy."""
     costs = [name for name in (*task.objectives, *task.limits) if name != "accuracy"]
     return costs[0] if costs else "energy"
+
+
+def _all_designs(task: Task, bench: Benchmark, cost: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Accuracy [%] and cost on score labels, and feasibility, of every design that the task admits."""
+    names = ["accuracy", cost, *task.limits]
+    parts = [
+        bench.array(
+            names, hardware=list(task.hardware), at=task.at, weight_bits=bits, sparsity=sparsity
+        ).reshape(-1, len(names))
+        for bits, sparsity in product(task.weight_bits, task.sparsity)
+    ]
+    values = np.concatenate(parts)
+    feasible = (values[:, 2:] <= list(task.limits.values())).all(axis=1)
+    feasible &= values[:, 0] >= task.least.get("accuracy", -np.inf)
+    accuracy, costs = values[:, :2].T.astype(float)
+    return accuracy, costs, feasible
 
 
 def pareto_plot(
@@ -215,9 +243,7 @@ def pareto_plot(
     look : mapping of str to Look
     """
     cost = shown_cost(task)
-    table = bench.array(["accuracy", cost], hardware=list(task.hardware), at=task.at)
-    accuracy, costs = table.reshape(-1, 2).T.astype(float)
-    feasible = _feasible(task, bench)
+    accuracy, costs, feasible = _all_designs(task, bench, cost)
     best = float(accuracy[feasible].max())
     low, high = best - ACCURACY_WINDOW, float(accuracy.max()) + 0.06 * ACCURACY_WINDOW
     inside = accuracy >= low
@@ -237,8 +263,12 @@ def pareto_plot(
         if limit is not None:
             axes.axvspan(limit, 1e3 * max(edges), color="#f8ebe8", linewidth=0, zorder=0)
             axes.axvline(limit, color="#8c2d19", linewidth=1.2, zorder=3)
-        if task.objectives == ("accuracy",):
-            top = np.flatnonzero(feasible)[np.argmax(accuracy[feasible])]
+        for least in task.least.values():
+            axes.axhspan(low, least, color="#f8ebe8", linewidth=0, zorder=0)
+            axes.axhline(least, color="#8c2d19", linewidth=1.2, zorder=3)
+        if task.goal != "front":
+            merit = accuracy if task.goal == "accuracy" else -costs
+            top = np.flatnonzero(feasible)[np.argmax(merit[feasible])]
             axes.plot(
                 costs[top],
                 accuracy[top],
@@ -312,8 +342,7 @@ def attainment_plot(
     look : mapping of str to Look
     """
     cost = shown_cost(task)
-    table = bench.array(["accuracy", cost], hardware=list(task.hardware), at=task.at)
-    accuracy, costs = table.reshape(-1, 2).T.astype(float)
+    accuracy, costs, _ = _all_designs(task, bench, cost)
     best = float(accuracy.max())
     low, high = best - ACCURACY_WINDOW, best + 0.06 * ACCURACY_WINDOW
     front = np.flatnonzero(front_mask(accuracy, costs[:, None], best))
@@ -459,16 +488,6 @@ def _cut(name: str) -> str:
     """A name that fits its place, without control characters."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
     return text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 1] + "…"
-
-
-def _feasible(task: Task, bench: Benchmark) -> np.ndarray:
-    """Which designs keep the task's limits, in the order of the flattened table; bool."""
-    shape = (len(bench.architectures), len(task.hardware))
-    feasible = np.ones(shape, dtype=bool)
-    for metric, limit in task.limits.items():
-        values = bench.array(metric, hardware=list(task.hardware), at=task.at)
-        feasible &= values.reshape(len(values), -1) <= limit
-    return feasible.ravel()
 
 
 @contextmanager

@@ -268,11 +268,11 @@ def _sections(
                 "attained": None if attained is None else _safe(attained.svg),
                 "objectives": len(task.objectives),
                 "cost": figures.shown_cost(task).replace("_", " "),
-                "limited": figures.shown_cost(task) in task.limits,
-                "starred": task.objectives == ("accuracy",),
+                "limited": figures.shown_cost(task) in task.limits or bool(task.least),
+                "starred": task.goal != "front",
                 "noise_floor": f"{task.frozen.noise_floor:.3g}",
                 "reachable": f"{task.frozen.reachable_regret:.3g}",
-                "designs": f"{len(bench.architectures) * len(task.hardware):,}",
+                "designs": f"{len(task.domain):,}",
             }
         )
     return sections
@@ -285,14 +285,18 @@ def _facts(task: Task) -> list[str]:
     units = task.load_table().units
     hardware = task.hardware[0] if len(task.hardware) == 1 else f"{len(task.hardware)} configurations"
     limits = [f"{name} ≤ {limit:g} {unit_sign(units[name])}" for name, limit in task.limits.items()]
-    costs = [name for name in task.objectives if name != "accuracy"]
-    goal = f"accuracy against {' and '.join(costs)}" if costs else TRACKS[task.track]
+    limits += [f"{name} ≥ {least:g} {unit_sign(units[name])}" for name, least in task.least.items()]
+    costs = " and ".join(name for name in task.objectives if name != "accuracy")
+    goal = {"accuracy": [], "front": [f"accuracy against {costs}"], "cost": [f"least {costs}"]}[task.goal]
+    facts = [f"track {task.track}: {TRACKS[task.track]}", *goal, *limits, f"hardware {hardware}"]
+    if len(task.weight_bits) * len(task.sparsity) > 1:
+        facts.append(f"{len(task.weight_bits) * len(task.sparsity)} compressions")
+    if task.sources:
+        facts.append(f"labels of {', '.join(task.sources)} are free")
     return [
-        f"track {task.track}: {goal}",
-        *limits,
-        f"hardware {hardware}",
+        *facts,
         f"at {task.at} after programming",
-        f"budget {task.budget:,} queries",
+        f"budget {task.budget:,} {task.unit}",
         f"suite {_SUITES[task.suite]}",
     ]
 
