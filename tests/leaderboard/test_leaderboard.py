@@ -477,7 +477,7 @@ def test_notes_say_that_seeds_are_too_few(scores, wide):
     note = "With 4 seeds no difference within a task can be significant: 3 pairs of methods"
     assert note in as_markdown(scores)
     assert "no difference within a task" not in as_markdown(wide)  # 28 pairs need 11
-    assert "No intervals, since 3 tasks of at least 5" in as_markdown(scores)
+    assert "No intervals of them: 3 tasks, and it takes 5." in as_markdown(scores)
     assert "95 % bootstrap over 1 cluster of tasks" in as_markdown(wide)
 
 

@@ -59,6 +59,9 @@ DPI = 200
 #: Points of one method beyond which they are drawn as a raster [1].
 MAX_VECTOR_POINTS = 120
 
+#: Designs of a table beyond which not all are drawn; a page stays small.
+MAX_CLOUD = 16_000
+
 _STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "axes.spines.top": False,
@@ -202,7 +205,17 @@ def _places(checkpoints: Sequence[int]) -> np.ndarray:
 
 def unit_sign(unit: str) -> str:
     """A table's unit with the signs of print: ``µJ`` for ``uJ``."""
-    return _UNITS.get(unit, unit)
+    return "·".join(_UNITS.get(part, part) for part in unit.split("*"))
+
+
+def spoken(metric: str) -> str:
+    """A metric's name as print has it: ``weight memory``, ``EDAP``."""
+    return metric.upper() if metric in ("edp", "edap") else metric.replace("_", " ")
+
+
+def _cost_label(bench: Benchmark, cost: str) -> str:
+    name = spoken(cost)
+    return f"{name[0].upper()}{name[1:]} [{unit_sign(bench.units[cost])}]"
 
 
 def shown_cost(task: Task) -> str:
@@ -255,10 +268,13 @@ def pareto_plot(
         edges[1] = max(min(edges[1], limit * max(limit / edges[0], 1.2)), limit)
 
     below = 0
+    cloud = np.flatnonzero(inside)
+    thinned = -(-len(cloud) // MAX_CLOUD)
+    cloud = cloud[::thinned]
     with _figure() as figure:
         axes = figure.add_subplot()
         axes.scatter(
-            costs[inside], accuracy[inside], s=3, color="#9a9a9a", alpha=0.2, linewidths=0, rasterized=True
+            costs[cloud], accuracy[cloud], s=3, color="#9a9a9a", alpha=0.2, linewidths=0, rasterized=True
         )
         if limit is not None:
             axes.axvspan(limit, 1e3 * max(edges), color="#f8ebe8", linewidth=0, zorder=0)
@@ -316,11 +332,17 @@ def pareto_plot(
         _log_axis(axes, _readable_ticks(left, right), left, right)
         axes.set_ylim(low, high)
         axes.yaxis.set_major_locator(MaxNLocator(6))
-        axes.set_xlabel(f"{cost.replace('_', ' ').capitalize()} [{unit_sign(bench.units[cost])}]")
+        axes.set_xlabel(_cost_label(bench, cost))
         axes.set_ylabel("Accuracy, score labels [%]")
         svg = _svg(figure, f"pareto {task.name}")
-    remark = f"{below} recommendation{'s' * (below != 1)} below {low:.1f} % drawn on the lower edge."
-    return Plot(svg, (remark,) if below else ())
+    remarks = []
+    if below:
+        remarks.append(
+            f"{below} recommendation{'s' * (below != 1)} below {low:.1f} % drawn on the lower edge."
+        )
+    if thinned > 1:
+        remarks.append(f"Of the grey designs one in {thinned} is drawn.")
+    return Plot(svg, tuple(remarks))
 
 
 def attainment_plot(
@@ -388,7 +410,7 @@ def attainment_plot(
         _log_axis(axes, _readable_ticks(left, right), left, right)
         axes.set_ylim(low, high)
         axes.yaxis.set_major_locator(MaxNLocator(6))
-        axes.set_xlabel(f"{cost.replace('_', ' ').capitalize()} [{unit_sign(bench.units[cost])}]")
+        axes.set_xlabel(_cost_label(bench, cost))
         axes.set_ylabel("Accuracy, score labels [%]")
         svg = _svg(figure, f"attainment {task.name}")
     return Plot(svg, ())
@@ -504,7 +526,7 @@ def _log_axis(axes: Axes, ticks: Sequence[float], left: float, right: float) -> 
     axes.set_xscale("log")
     axes.set_xlim(left, right)
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.9g}"))
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -94,7 +94,7 @@ def _render(scores: Scores, tiers: Mapping[str, str] | None) -> str:
         title=text.TITLE,
         official=text.is_official(scores),
         warning=text.notes(scores)[0],
-        boards=[_board(board, tiers) for board in split],
+        boards=[_board(board, tiers, first=k == 0) for k, board in enumerate(split)],
         duels=_duels(split[0].scores),
         diagram=_diagram(split[0].scores, look),
         glyphs={method: _safe(figures.glyph(look[method])) for method in scores.methods},
@@ -109,12 +109,14 @@ def _render(scores: Scores, tiers: Mapping[str, str] | None) -> str:
     )
 
 
-def _board(board: Board, tiers: Mapping[str, str] | None) -> dict[str, Any]:
-    """A board's table: heads, and rows of cells; a bar is in % of its cell."""
+def _board(board: Board, tiers: Mapping[str, str] | None, first: bool) -> dict[str, Any]:
+    """A board's table: heads, and rows of cells; a bar is in % of its cell. The first explains itself."""
     shown = text.few_tasks(board.scores)
     made = lines(board.scores, tiers)
     # The longest bar is the worst score, or random search where all are better.
-    full_bar = max(1.0, *(score for line in made for score in (line.score.value, *line.tasks)))
+    with_tasks = any(column.task is not None for column in shown)
+    bars = [score for line in made for score in (line.score.value, *(line.tasks if with_tasks else ()))]
+    full_bar = max(1.0, *bars)
     rows = []
     for line in made:
         cells = []
@@ -134,9 +136,9 @@ def _board(board: Board, tiers: Mapping[str, str] | None) -> dict[str, Any]:
         rows.append({"method": line.method, "cells": cells})
     return {
         "title": "" if board.is_main else text.heading(board).removeprefix(text.TITLE).lstrip(", "),
-        "notes": text.notes(board.scores),
+        "notes": text.notes(board.scores, explained=not first),
         "heads": [(column.name, column.is_method) for column in shown],
-        "with_tasks": any(column.task is not None for column in shown),
+        "with_tasks": with_tasks,
         "rows": rows,
         "full_bar": fixed(full_bar),
     }
@@ -267,7 +269,7 @@ def _sections(
                 "pareto_remarks": pareto.remarks,
                 "attained": None if attained is None else _safe(attained.svg),
                 "objectives": len(task.objectives),
-                "cost": figures.shown_cost(task).replace("_", " "),
+                "cost": figures.spoken(figures.shown_cost(task)),
                 "limited": figures.shown_cost(task) in task.limits or bool(task.least),
                 "starred": task.goal != "front",
                 "noise_floor": f"{task.frozen.noise_floor:.3g}",

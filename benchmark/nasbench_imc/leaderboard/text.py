@@ -46,21 +46,33 @@ def table_versions(scores: Scores) -> list[str]:
     return sorted({f"{task.table} {task.table_version}" for task in scores.tasks})
 
 
-def notes(scores: Scores) -> list[str]:
+def notes(scores: Scores, explained: bool = False) -> list[str]:
     """What a reader must know of a board, as sentences without mark-up.
 
-    The one on the table comes first where a run was made on another than the released one.
+    The one on the table comes first where a run was made on another than the released one. Where columns
+    were ``explained`` before, only what differs from board to board is said.
     """
+    said = _unofficial(scores)
+    if not explained:
+        said += [
+            "Score: normalised regret, summed over the checkpoints of the budget; 0 is the best of the "
+            "table, 1 what random search is expected to reach; lower is better. Mean over the tasks, with a "
+            "95 % bootstrap interval over runs.",
+            "Elo: Bradley-Terry strengths from which method's mean score is lower on each task, 400 points "
+            f"for odds of 10 to 1, {ANCHOR if ANCHOR in scores.methods else 'their mean'} at "
+            f"{ANCHOR_RATING:.0f}; with {PRIOR_GAMES:g} tied game of each method against an average one, "
+            "which bounds the rating of one that always wins.",
+            f"Trust: {TIERS[0]}, from logs as they were sent in; {TIERS[1]}, recomputed from them against "
+            f"the table; {TIERS[2]}, of runs made again without access to the table. Overhead: the median "
+            "time of a run.",
+        ]
     return [
-        *_unofficial(scores),
-        "Score: normalised regret, summed over the checkpoints of the budget; 0 is the best of the table, "
-        "1 what random search is expected to reach; lower is better. "
-        "Mean over the tasks, with a 95 % bootstrap interval over runs.",
-        *relative_notes(scores),
-        f"Trust: {TIERS[0]}, from logs as they were sent in; {TIERS[1]}, recomputed from them against the "
-        f"table; {TIERS[2]}, of runs made again without access to the table.",
+        *said,
+        f"Mean rank and Elo hold among the methods of {stamp(scores)} only; they change when a method is "
+        f"added, scores do not. {_spread(scores)}",
+        *_power(scores),
         f"{_tables(scores)}. {_count(len(scores.tasks), 'task')}, {_count(len(scores.runs), 'run')} "
-        f"({_runs_each(scores)}). Overhead: the median time of a run.",
+        f"({_runs_each(scores)}).",
     ]
 
 
@@ -70,28 +82,18 @@ def stamp(scores: Scores) -> str:
     return f"method set {method_set(scores.methods)} ({names})"
 
 
-def relative_notes(scores: Scores) -> list[str]:
-    """What mean rank and Elo are relative to, and how sure they are."""
-    anchor = f"{ANCHOR} is" if ANCHOR in scores.methods else "their mean is"
+def _spread(scores: Scores) -> str:
+    """What the intervals of mean rank and Elo are over."""
+    if len(scores.tasks) < MIN_TASKS:
+        return f"No intervals of them: {_count(len(scores.tasks), 'task')}, and it takes {MIN_TASKS}."
     clusters = len({cluster(task) for task in scores.tasks})
-    spread = (
-        f"Intervals: 95 % bootstrap over {_count(clusters, 'cluster')} of tasks (table x hardware family), "
-        "then tasks."
-        if len(scores.tasks) >= MIN_TASKS
-        else f"No intervals, since {_count(len(scores.tasks), 'task')} of at least {MIN_TASKS} do not show a "
-        "spread."
+    return (
+        f"Their intervals: 95 % bootstrap over {_count(clusters, 'cluster')} of tasks (table x hardware "
+        "family), then tasks."
     )
-    made = [
-        f"Mean rank and Elo hold among the methods of {stamp(scores)} only; they change when a method is "
-        "added, scores do not.",
-        f"Elo: Bradley-Terry strengths from which method's mean score is lower on each task, 400 points for "
-        f"odds of 10 to 1, {anchor} {ANCHOR_RATING:.0f}; with {PRIOR_GAMES:g} tied game of each method "
-        f"against an average one, which bounds the rating of one that always wins. {spread}",
-    ]
-    return made + power_note(scores)
 
 
-def power_note(scores: Scores) -> list[str]:
+def _power(scores: Scores) -> list[str]:
     """A sentence where too few seeds make every difference within a task insignificant."""
     tests = len(scores.methods) * (len(scores.methods) - 1) // 2
     seeds = int(scores.runs.groupby(["task", "method"]).size().max())
@@ -150,23 +152,24 @@ def as_terminal(scores: Scores, width: int | None = None, tiers: Mapping[str, st
     from rich.console import Console, Group
 
     width = Console().width if width is None else width
-    return Group(*(_fitting_table(board, width, tiers) for board in scores.boards()))
+    tables = [_fitting_table(board, width, tiers, explained=k > 0) for k, board in enumerate(scores.boards())]
+    return Group(*tables)
 
 
-def _fitting_table(board: Board, width: int, tiers: Mapping[str, str] | None) -> Table:
+def _fitting_table(board: Board, width: int, tiers: Mapping[str, str] | None, explained: bool) -> Table:
     from rich.console import Console
 
     made = lines(board.scores, tiers)
     shown = few_tasks(board.scores)
     for stage in range(max(column.droppable for column in shown), -1, -1):
-        table = _terminal_table(board, made, shown)
+        table = _terminal_table(board, made, shown, explained)
         if Console(width=10_000).measure(table).maximum <= width:
             break
         shown = [column for column in shown if column.droppable < max(stage, 1)]
     return table
 
 
-def _terminal_table(board: Board, made: Sequence[Line], shown: Sequence[Column]) -> Table:
+def _terminal_table(board: Board, made: Sequence[Line], shown: Sequence[Column], explained: bool) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -175,7 +178,7 @@ def _terminal_table(board: Board, made: Sequence[Line], shown: Sequence[Column])
     missing = [c for c in columns(board.scores.tasks) if (c.name, c.task) not in there]
     out = [column.name for column in missing if column.task is None]
     out += ["scores of single tasks"] * any(column.task is not None for column in missing)
-    said = notes(board.scores)
+    said = notes(board.scores, explained)
     if out:
         said.append(f"In a wider terminal, or in the other formats: {_listed(out)}.")
     # Texts throughout, since rich would read brackets in a plain string as its mark-up.
@@ -218,10 +221,12 @@ def as_markdown(scores: Scores, tiers: Mapping[str, str] | None = None) -> str:
     UnknownNameError
         Where a tier is unknown.
     """
-    return "\n".join(_markdown_table(board, tiers) for board in scores.boards())
+    return "\n".join(
+        _markdown_table(board, tiers, explained=k > 0) for k, board in enumerate(scores.boards())
+    )
 
 
-def _markdown_table(board: Board, tiers: Mapping[str, str] | None) -> str:
+def _markdown_table(board: Board, tiers: Mapping[str, str] | None, explained: bool) -> str:
     def bold(text: str) -> str:
         return f"**{text}**"
 
@@ -232,7 +237,7 @@ def _markdown_table(board: Board, tiers: Mapping[str, str] | None) -> str:
     ]
     for line in lines(board.scores, tiers):
         table.append([_beside(_cell(c, line, escape_markdown, bold), c, line) for c in shown])
-    said = [escape_markdown(note) for note in notes(board.scores)]
+    said = [escape_markdown(note) for note in notes(board.scores, explained)]
     if any(column.task is not None for column in shown):
         said.append("In bold: the best score of each task.")
     rows = "\n".join("| " + " | ".join(row) + " |" for row in table)
