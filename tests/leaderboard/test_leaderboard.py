@@ -481,6 +481,28 @@ def test_notes_say_that_seeds_are_too_few(scores, wide):
     assert "95 % bootstrap over 1 cluster of tasks" in as_markdown(wide)
 
 
+def test_methods_that_recommend_nothing_or_share_no_seed(tasks, tmp_path):
+    scores = _scores(tasks[1:2], methods=("a", "b"), seeds=7)
+    scores.runs["recommended"] = [()] * len(scores.runs)
+    scores.runs.loc[scores.runs.method == "b", "seed"] += 7
+    write_page(scores, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "nan" not in _Page(text).text
+    assert text.count('<svg class="plot"') == 3
+
+
+def test_a_task_that_begins_at_no_budget_and_seeks_a_cost(bench, tmp_path):
+    data = json.loads(_task(bench, "nb201/chip/T-edap", "S").to_json())
+    data |= {"track": "J", "objectives": ["edap"], "least": {"accuracy": 90.0}, "checkpoints": [0, 5, 20]}
+    data["frozen"] |= {"best": 3.0, "worst": 6.0}
+    scores = _scores([Task.from_json(json.dumps(data), "edap")])
+    write_page(scores, tmp_path / "page.html")
+    parsed = _Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "least edap · accuracy ≥ 90 %" in parsed.text
+    assert "EDAP [µJ·µs·mm²]" in parsed.text
+    assert "Mean regret [decades]" in parsed.text
+
+
 def test_with_more_costs_hypervolume_alone_is_shown(bench, tmp_path):
     task = _task(bench, "nb201/chip/M-two", "M")
     data = json.loads(task.to_json())

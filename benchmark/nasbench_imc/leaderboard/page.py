@@ -251,7 +251,7 @@ def _sections(
                     {
                         "first": made.first,
                         "second": made.second,
-                        "difference": fixed(made.difference),
+                        "difference": fixed(made.difference) if made.pairs else "",
                         "interval": f"{fixed(made.low)} to {fixed(made.high)}" if made.pairs else "",
                         "seeds": made.pairs,
                         "p": "too few seeds" if made.p is None else f"{made.p:.2g}",
