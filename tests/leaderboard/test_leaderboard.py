@@ -446,7 +446,7 @@ def test_page_compares_methods(wide, tmp_path):
     board = wide.leaderboard()
     shown = _Page(diagram.group()).text
     for method in wide.methods:
-        assert f"{method[:25]}" in shown
+        assert method[:23] in shown
         assert f"({board.loc[method, 'mean_rank']:.2f})" in shown
     assert "@" not in shown
     assert "CD 3.71" in shown  # k = 8, N = 8: 3.031 sqrt(8 * 9 / (6 * 8)) = 3.71

@@ -431,7 +431,7 @@ def _attained(corners: np.ndarray, grid: np.ndarray, low: float) -> np.ndarray:
 #: Methods up to which a critical-difference diagram can be read.
 MAX_DIAGRAM = 20
 
-_NAME_LENGTH = 26
+_NAME_LENGTH = 24
 
 
 def critical_difference_plot(
@@ -458,7 +458,7 @@ def critical_difference_plot(
         axes = figure.add_subplot()
         axes.set_axis_off()
         span = count - 1
-        edge = 0.46 * span  # room for names
+        edge = 0.78 * span  # room for names
         axes.set_xlim(1 - edge, count + edge)
         axes.set_ylim(-depth, 1.75)
         axes.plot([1, count], [0, 0], color="#222222", linewidth=1)
