@@ -18,7 +18,7 @@ import nasbench_imc as nbi
 from nasbench_imc.runs import RunLog
 from nasbench_imc.runs.log import log_path, write_log
 from nasbench_imc.scoring import regret_curve, score, score_folder, standing
-from nasbench_imc.scoring.score import bootstrap_interval
+from nasbench_imc.scoring.bootstrap import mean_interval
 from nasbench_imc_baselines import random_search
 
 S, M = "nb201/sram-digital/S-accuracy", "nb201/sram-digital/M-energy"
@@ -140,11 +140,11 @@ def test_order_of_the_logs_does_not_matter(logs: list[RunLog]) -> None:
 
 def test_bootstrap_is_deterministic_and_covers() -> None:
     values = np.random.default_rng(0).normal(size=30)
-    low, high = bootstrap_interval(values)
-    assert bootstrap_interval(values) == (low, high)
+    low, high = mean_interval(values)
+    assert mean_interval(values) == (low, high)
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(30), rel=0.1)
-    assert bootstrap_interval(np.array([0.5])) == (0.5, 0.5)
+    assert mean_interval(np.array([0.5])) == (0.5, 0.5)
 
 
 def test_failed_runs_are_counted_and_scored(logs: list[RunLog]) -> None:

@@ -27,9 +27,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from nasbench_imc.design import Design
 from nasbench_imc.scoring.attainment import LEVELS, surfaces
+from nasbench_imc.scoring.bootstrap import mean_interval
 from nasbench_imc.scoring.front import ACCURACY_WINDOW, front_mask
 from nasbench_imc.scoring.ratings import CriticalDifference
-from nasbench_imc.scoring.score import bootstrap_interval
 from nasbench_imc.suites import Task
 from nasbench_imc.tables import Benchmark
 
@@ -154,7 +154,7 @@ def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str
         axes = figure.add_subplot()
         axes.axhspan(bottom, frozen.noise_floor, color="#f0f0f0", linewidth=0, zorder=0)
         for method, curves in regrets.items():
-            bands = np.array([bootstrap_interval(column) for column in curves.T])
+            bands = np.array([mean_interval(column) for column in curves.T])
             style = look[method]
             axes.fill_between(
                 budgets, bands[:, 0], bands[:, 1], color=style.colour, alpha=0.13, linewidth=0, zorder=2

@@ -124,7 +124,7 @@ class Scores:
     def _by_task(self) -> pd.DataFrame:
         rows = []
         for (task, method), group in self.runs.groupby(["task", "method"], sort=False):
-            low, high = bootstrap_interval(group.score.to_numpy())
+            low, high = bootstrap.mean_interval(group.score.to_numpy())
             rows.append(
                 {
                     "task": task,
@@ -344,7 +344,3 @@ def _collected(rows: Iterable[dict[str, Any]]) -> Scores:
     runs = pd.DataFrame(list(kept.values())).sort_values(["task", "method", "seed"], ignore_index=True)
     tasks = tuple(find_task(name) for name in sorted(set(runs.task)))
     return Scores(tasks, tuple(sorted(set(runs.method))), runs)
-
-
-#: 95 % percentile-bootstrap interval of a mean.
-bootstrap_interval = bootstrap.mean_interval
