@@ -35,7 +35,7 @@ assert 0 < m["accuracy"] < 100 and m["energy"] > 0
 
 from nasbench_imc_baselines import random_search
 
-task = nbi.task("nb201/pcm-1d/C-energy")
+task = nbi.task("nb201/pcm-t0/C-energy")
 with task.session(seed=7) as session:
     try:
         random_search.search(session, np.random.default_rng(0))
@@ -43,6 +43,23 @@ with task.session(seed=7) as session:
         pass
 assert session.charged == task.budget
 assert bench.table("energy", hardware="sram-digital-r128").shape == (15625, 1)
+
+from nasbench_imc import bridges
+
+assert bridges.function(task.session(seed=0)).bounds == [(0, 4)] * 6
+for name in ("run_optuna", "run_pymoo", "configuration_space"):
+    try:
+        getattr(bridges, name)
+    except nbi.BenchmarkError as error:
+        assert 'not installed: pip install "nasbench-imc[search]"' in str(error)
+    else:
+        raise AssertionError(name)
+try:
+    import nasbench_imc.testing
+except nbi.BenchmarkError as error:
+    assert "needs pytest" in str(error)
+else:
+    raise AssertionError("pytest")
 print("used")
 """
 
@@ -92,7 +109,7 @@ def test_wheel_holds_the_tables_and_the_tasks(wheel: Path) -> None:
             assert file_sha256(wheel.parent / release.file) == release.sha256
     assert "nasbench_imc/manifest.json" in names
     assert "nasbench_imc/hardware/constants.csv" in names
-    assert len([name for name in names if name.startswith("nasbench_imc/suites/data/")]) == 6
+    assert len([name for name in names if name.startswith("nasbench_imc/suites/data/")]) == 13
     assert "nasbench_imc_baselines/nsga2.py" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -103,7 +120,9 @@ def test_wheel_holds_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     packages = {top for top in tops if not top.endswith(".dist-info")}
     assert packages == {"nasbench_imc", "nasbench_imc_baselines"}
-    assert not [name for name in names if "test" in name or "__pycache__" in name or name.endswith(".pyc")]
+    others = [name for name in names if not name.startswith("nasbench_imc/testing/")]
+    assert not [name for name in others if "test" in name]
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
     assert wheel.stat().st_size < 80e6
 
 

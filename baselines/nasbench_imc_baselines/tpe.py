@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import TPESampler
-from optuna.trial import TrialState, create_trial
 
 from nasbench_imc import Design, Session
+from nasbench_imc.bridges.optuna import create_study, distributions, finished_trial
 from nasbench_imc_baselines.common import keeps_limits, mutate
 
 STARTUP = 20
@@ -29,21 +27,14 @@ STARTUP = 20
 
 def search(session: Session, rng: np.random.Generator) -> None:
     task, domain = session.task, session.task.domain
-    distributions: dict[str, BaseDistribution] = {
-        name: CategoricalDistribution(choices) for name, choices in domain.variables.items()
-    }
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        directions=["minimize"] * len(task.objectives),
-        sampler=TPESampler(
-            seed=int(rng.integers(2**31)),
-            n_startup_trials=STARTUP,
-            multivariate=True,
-        ),
+    sampler = optuna.samplers.TPESampler(
+        seed=int(rng.integers(2**31)), n_startup_trials=STARTUP, multivariate=True
     )
+    study = create_study(session, sampler)
+    space = distributions(task)
     queried: list[Design] = []
-    while True:
-        trial = study.ask(distributions)
+    while len(queried) < len(domain):
+        trial = study.ask(space)
         design = domain.from_values(trial.params)
         while design in queried or not keeps_limits(session, design):
             design = mutate(session, design, rng)
@@ -51,14 +42,5 @@ def search(session: Session, rng: np.random.Generator) -> None:
                 design = mutate(session, queried[rng.integers(len(queried))], rng)
         seen = session.query(design)
         queried.append(design)
-        study.tell(trial, state=TrialState.FAIL)  # what was queried stands for it
-        study.add_trial(
-            create_trial(
-                params=domain.values(design),
-                distributions=distributions,
-                values=[
-                    v if name == "accuracy" else float(np.log(v))
-                    for name, v in zip(task.objectives, seen.objectives, strict=True)
-                ],
-            )
-        )
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)  # what was queried stands for it
+        study.add_trial(finished_trial(task, seen))

@@ -46,6 +46,10 @@ class LogError(BenchmarkError):
     """A run log that is unreadable, incomplete or belongs to other data."""
 
 
+class SubmissionError(BenchmarkError):
+    """A submission that is incomplete, unsafe to read, or differs from what the table says."""
+
+
 class ChipError(BenchmarkError, ValueError):
     """A chip file with a field that is unknown, missing, of another type or out of range."""
 

@@ -16,9 +16,11 @@ import pytest
 
 pytest.importorskip("distributed")
 
+from nasbench_imc import cluster
 from nasbench_imc.building import jobs as running
-from nasbench_imc.building.jobs import ENVIRONMENT, remaining, run_jobs
+from nasbench_imc.building.jobs import ENVIRONMENT, run_jobs
 from nasbench_imc.errors import BenchmarkError
+from nasbench_imc.progress import remaining
 
 HERE = Path(__file__).parent
 PATIENCE = 60  # for what must come, however busy the machine [s]
@@ -219,7 +221,7 @@ def external(tmp_path_factory):
 
 def test_a_scheduler_elsewhere_serves_if_its_workers_are_set_up(Faulty, external, tmp_path, monkeypatch):
     jobs = [Faulty("where", number, tmp_path) for number in range(12)]
-    monkeypatch.setattr(running, "PATIENCE", 1)
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
     with pytest.raises(BenchmarkError, match="has no workers"):
         run_jobs(jobs, scheduler=external.address)
     first, second = (external.add_worker(ENVIRONMENT) for _ in range(2))
@@ -236,7 +238,7 @@ def test_a_scheduler_elsewhere_serves_if_its_workers_are_set_up(Faulty, external
 
 
 def test_a_scheduler_that_is_lost_ends_the_run_with_an_error(Faulty, external, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "PATIENCE", 5)
+    monkeypatch.setattr(cluster, "PATIENCE", 5)
     external.add_worker(ENVIRONMENT)
     external.wait_for(1)
     jobs = [Faulty("patient", number, tmp_path) for number in range(3)]
@@ -267,7 +269,7 @@ def test_a_job_refuses_a_worker_that_joined_without_the_environment(Faulty, tmp_
 
 @pytest.mark.parametrize("kind", ["closed port", "no address", "port too large", "unknown protocol"])
 def test_a_scheduler_that_does_not_answer_is_one_clear_error(Faulty, tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(running, "PATIENCE", 1)
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
         address = {

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import resource
 import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -119,7 +117,7 @@ def asks_for_a_nan_design(session, rng):
 
 
 def recommends_too_many(session, rng):
-    seen = [session.query(session.task.domain.random(rng)) for _ in range(30)]
+    seen = [session.query(session.task.domain.random(rng)) for _ in range(20)]
     session.recommend([each.design for each in seen])
 
 
@@ -133,6 +131,16 @@ def slow(session, rng):
     session.query(session.task.domain.random(rng))
 
 
+def dawdles(session, rng):
+    time.sleep(0.5)
+    session.query(session.task.domain.random(rng))
+
+
+def leaves_a_thread(session, rng):
+    """Which ends the process later, if it can."""
+    threading.Timer(0.5, os._exit, (1,)).start()
+
+
 def relies_on_hidden_state(session, rng):
     """The order of a set of strings, and the global generators."""
     domain = session.task.domain
@@ -142,10 +150,3 @@ def relies_on_hidden_state(session, rng):
     for _ in range(5):
         session.query(domain.random(np.random.default_rng(random.getrandbits(32))))
         session.query(domain.random(np.random.default_rng(np.random.randint(2**31))))  # noqa: NPY002
-
-
-def fills_the_disk(session, rng):
-    """From the second seed on no file may grow beyond 16 bytes, while a marker lies beside this file."""
-    session.query(session.task.domain.random(rng))
-    if session.seed >= 1 and Path(os.environ["DISK_IS_FULL"]).exists():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))

@@ -33,7 +33,7 @@ def run(name: str, timeout: float = 60.0, seed: int = 0) -> Any:
         ("runs_out_of_stack", "failed", "RecursionError", 0),
         ("asks_for_nan", "failed", "UnknownNameError: expected a Design, not float: nan", 1),
         ("asks_for_a_nan_design", "failed", "UnknownNameError: unknown nb201 architecture nan", 0),
-        ("recommends_too_many", "failed", "names 1 to 1 designs, not 30", 30),
+        ("recommends_too_many", "failed", "names 1 to 1 designs, not 20", 20),
         ("repeats", "proposals", "", 1),
         ("returns", "finished", "", 0),
     ],
@@ -48,7 +48,7 @@ def test_end(name: str, end: str, error: str, charged: int, tmp_path: Path) -> N
     assert read_log(tmp_path / "log") == log
 
 
-@pytest.mark.parametrize(("name", "charged"), [("loops", 1), ("swallows", 200), ("sleeps", 1)])
+@pytest.mark.parametrize(("name", "charged"), [("loops", 1), ("swallows", TASK.budget), ("sleeps", 1)])
 def test_stopped_in_time_with_its_queries_kept(name: str, charged: int) -> None:
     run("raises")  # the labels are ready: what follows is quick
     log = run(name, timeout=1.0)
@@ -58,7 +58,7 @@ def test_stopped_in_time_with_its_queries_kept(name: str, charged: int) -> None:
 
 
 def test_same_cell_for_ever_ends_at_the_proposals() -> None:
-    assert run("repeats").proposals == 20 * TASK.budget
+    assert run("repeats").proposals == TASK.max_proposals
 
 
 def test_seed_fixes_the_run() -> None:

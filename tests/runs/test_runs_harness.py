@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,10 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import nasbench_imc as nbi
-from nasbench_imc.runs import Method, find_method, harness, read_log, read_logs, run_all
+from nasbench_imc.runs import Method, find_method, read_log, read_logs, run_all, runner
 from nasbench_imc.runs.log import log_path, write_log
 
 FILE = Path(__file__).with_name("searchers.py")
@@ -65,7 +66,7 @@ def test_hostile_searchers_cost_no_other_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, tuple[str, str]], timeout: float
 ) -> None:
     """The runs before and after them, in the same processes, are made as ever."""
-    monkeypatch.setattr(harness, "GRACE", 1.5)
+    monkeypatch.setattr(runner, "GRACE", 1.5)
     methods = [searcher("returns_early"), *map(searcher, expected), searcher("returns_late")]
     report = run_all(methods, [TASK], [0], tmp_path, jobs=2, timeout=timeout, progress=False)
     logs = {log.method.removeprefix("searchers."): log for log in read_logs(tmp_path)}
@@ -82,13 +83,35 @@ def test_hostile_searchers_cost_no_other_run(
     assert {o.job.method.name for o in again.troubled} == {o.job.method.name for o in report.troubled}
 
 
-def test_process_that_leaves_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness, "GRACE", 1.5)
+def test_process_that_leaves_without_an_error_is_noticed_at_once(tmp_path: Path) -> None:
     methods = [searcher("leaves_quietly"), searcher("returns")]
-    report = run_all(methods, [TASK], range(2), tmp_path, timeout=1.0, progress=False)
+    start = time.monotonic()
+    report = run_all(methods, [TASK], range(2), tmp_path, timeout=600.0, progress=False)
+    assert time.monotonic() - start < 60
     assert report.done == 2
-    assert [outcome.end for outcome in report.troubled] == ["timeout"] * 2
+    died = ("failed", "the run's process died (exit code 0)")
+    assert [(outcome.end, outcome.error) for outcome in report.troubled] == [died] * 2
     assert len(made_logs(tmp_path)) == 4
+
+
+def test_what_a_run_leaves_behind_does_not_reach_the_next(tmp_path: Path) -> None:
+    methods = [searcher("leaves_a_thread"), searcher("slow")]
+    report = run_all(methods, [TASK], range(6), tmp_path, progress=False)
+    assert (report.done, report.troubled) == (12, ())
+
+
+def test_interrupted_command_ends_its_processes(tmp_path: Path) -> None:
+    command = [COMMAND, "run", "--methods", f"{FILE}:sleeps", "--task", TASK.name, "--seeds", "9"]
+    parent = subprocess.Popen([*command, "--jobs", "2", "--out", tmp_path], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while len(children := psutil.Process(parent.pid).children()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(1.0)  # so that they are within a run
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(30) == 1
+    assert not any(psutil.pid_exists(child.pid) for child in children)
+    assert not list(tmp_path.rglob("*.gz"))
 
 
 def test_same_bytes_however_many_processes(tmp_path: Path) -> None:
@@ -130,52 +153,56 @@ def test_killed_command_is_resumed(tmp_path: Path) -> None:
 
 
 def test_killed_parent_leaves_no_process(tmp_path: Path) -> None:
-    command = [COMMAND, "run", "--methods", f"{FILE}:slow", "--task", TASK.name, "--seeds", "200"]
+    """Not even one whose searcher never ends."""
+    names = f"{FILE}:returns,{FILE}:swallows_everything"
+    command = [COMMAND, "run", "--methods", names, "--task", TASK.name, "--seeds", "1", "--timeout", "999"]
     command += ["--jobs", "1", "--quiet", "--out", tmp_path]
-    parent = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 90
     while not list(tmp_path.rglob("*.jsonl.gz")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    (child,) = psutil.Process(parent.pid).children()
     parent.kill()
     parent.wait()
-    try:
-        while True:  # until the group is empty
-            os.killpg(parent.pid, 0)
-            assert time.monotonic() < deadline, "a worker outlived its parent"
-            time.sleep(0.05)
-    except ProcessLookupError:
-        pass
+    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "a process outlived its parent"
+        time.sleep(0.05)
 
 
-def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    marker = tmp_path / "full"
-    marker.touch()
-    monkeypatch.setenv("DISK_IS_FULL", str(marker))
-    out, methods = tmp_path / "out", [searcher("fills_the_disk")]
-    report = run_all(methods, [TASK], range(3), out, progress=False)
-    assert report.done == 1
-    assert [(outcome.job.seed, outcome.end) for outcome in report.troubled] == [(1, ""), (2, "")]
-    assert all("could not be written" in outcome.error for outcome in report.troubled)
-    assert [log.seed for log in read_logs(out)] == [0]
+def test_full_disk(tmp_path: Path) -> None:
+    """The system refuses to let files grow beyond 1,000 bytes: the log of one query fits, that of 200 not."""
+    out = tmp_path / "out"
+    task = "nb201/sram-digital/M-energy"
+    command = [COMMAND, "run", "--methods", f"{FILE}:slow,random_search", "--task", task]
+    command += ["--seeds", "2", "--jobs", "1", "--quiet", "--out", out]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, resource.RLIM_INFINITY))
+
+    first = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=limit)
+    assert first.returncode == 1
+    assert "2 runs made, 0 were there, 2 in trouble" in first.stdout
+    assert first.stderr.count("no log: its log could not be written: [Errno 27] File too large") == 2
+    assert [(log.method, log.seed) for log in read_logs(out)] == [
+        ("searchers.slow", 0),
+        ("searchers.slow", 1),
+    ]
     assert not list(out.rglob("*.tmp"))
-    marker.unlink()
-    again = run_all(methods, [TASK], range(3), out, progress=False)
-    assert (again.done, again.skipped, again.troubled) == (2, 1, ())
-    assert len(made_logs(out)) == 3
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert "2 runs made, 2 were there, 0 in trouble" in again.stdout
 
 
-def test_no_room_for_the_log_of_a_lost_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(harness, "write_log", full)  # here, not in the run's own process
+def test_no_room_for_the_log_of_a_lost_run(tmp_path: Path) -> None:
+    (tmp_path / TASK.name).mkdir(parents=True)
+    (tmp_path / TASK.name / "searchers.leaves").touch()  # where its folder would be
     report = run_all([searcher("leaves"), searcher("returns")], [TASK], [0], tmp_path, progress=False)
     assert report.done == 1
     (lost,) = report.troubled
     assert lost.end == ""
     assert "process died" in lost.error
-    assert "No space left on device" in lost.error
+    assert "its log could not be written: [Errno 17] File exists" in lost.error
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -205,10 +205,45 @@ def test_unknown_end(path: Path, end: Any) -> None:
         read_log(path)
 
 
-def test_bomb(path: Path) -> None:
-    path.write_bytes(gzip.compress(b"\n" * (64 * 2**20 + 1), compresslevel=9))
+def test_bomb_of_good_lines(path: Path) -> None:
+    header, *_, footer = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    event = json.dumps({"recommend": [{"arch": "c" * 60_000}]}).encode() + b"\n"
+    path.write_bytes(gzip.compress(header + event * 300 + footer, compresslevel=9))
     assert path.stat().st_size < 100_000
-    with pytest.raises(nbi.LogError, match="unpacks to more than 67,108,864 bytes"):
+    with pytest.raises(nbi.LogError, match="unpacks to more than 16,777,216 bytes"):
+        read_log(path)
+
+
+def test_bomb_of_one_line(path: Path) -> None:
+    path.write_bytes(gzip.compress(b" " * (64 * 2**20), compresslevel=9))
+    with pytest.raises(nbi.LogError, match="line 1 has more than 65,536 bytes"):
+        read_log(path)
+
+
+def test_too_many_events(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nasbench_imc.runs.log.MAX_EVENTS", 2)
+    with pytest.raises(nbi.LogError, match="more than 2 queries and recommendations"):
+        read_log(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"recommend": [{"arch": "c", "arch": "d"}]}', "key 'arch' stands twice"),
+        (b'{"query": {"arch": "c"}, "values": {"accuracy": 1e999}, "proposals": 2}', "1e999 overflows"),
+        (b'{"recommend": ' + b"9" * 5_000 + b"}", "an integer of more than 19 digits"),
+        (b"[" * 60_000, "nested too deep"),
+        (b'{"recommend": [{"arch": "\xff"}]}', "can't decode byte 0xff"),
+        (b'{"recommend": [{"arch": "c"}]} {}', "Extra data"),
+        (b"", "Expecting value"),
+        (b'{"recommend": [{"arch": "c", "more": [1]}]}', "neither a query nor a recommendation"),
+        (b'{"recommend": [{"arch": "c"}], "more": 1}', "neither a query nor a recommendation"),
+    ],
+)
+def test_what_json_forgives_is_refused_with_its_line(path: Path, line: bytes, reason: str) -> None:
+    old = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    path.write_bytes(gzip.compress(b"".join([*old[:2], line + b"\n", *old[2:]])))
+    with pytest.raises(nbi.LogError, match=rf"line 3.*{reason}"):
         read_log(path)
 
 

@@ -10,30 +10,15 @@ import random
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.text import Text
-
+from nasbench_imc.cluster import connected, lost, slots
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.files import remove_leftovers
-
-#: How long a scheduler may take to answer, and to have a first worker [s].
-PATIENCE = 15
+from nasbench_imc.progress import JobsBar
 
 #: Fixed before torch is imported, so that results do not depend on the processor's newest instructions
 #: or on how many cores are free. Fewer instructions cost 0 to 9 % of the speed here. Freed memory is kept
@@ -94,31 +79,22 @@ def run_jobs(jobs: Sequence[Job], *, workers: int = 1, scheduler: str | None = N
     suspects: list[Job] = []
     if not waiting:
         return failed
-    with _stopped_by_sigterm(), _client(workers, scheduler) as client, _bar() as bar:
-        row = bar.add_task("jobs", total=len(jobs), completed=len(jobs) - len(waiting), end=None)
-        start, left = time.monotonic(), len(waiting)
+    with (
+        _stopped_by_sigterm(),
+        _client(workers, scheduler) as client,
+        JobsBar("jobs", len(jobs), len(waiting), lambda: slots(client)) as bar,
+    ):
 
         def settle(job: Job, error: str) -> None:
-            nonlocal left
-            left -= 1
-            now = time.monotonic()
-            more = remaining(now - start, len(waiting) - left, left, sum(client.nthreads().values()))
-            bar.update(row, advance=1, end=now + more)
+            bar.advance()
             if error:
                 failed.append((job, error))
-                bar.console.print(
-                    f"failed: {job.path}: {error}", markup=False, highlight=False, soft_wrap=True
-                )
+                bar.say(f"failed: {job.path}: {error}")
 
         for job, error in _ended(client, waiting):
             if isinstance(error, KilledWorker):
                 suspects.append(job)
-                bar.console.print(
-                    f"workers died at {job.path}; it is tried again at the end, alone",
-                    markup=False,
-                    highlight=False,
-                    soft_wrap=True,
-                )
+                bar.say(f"workers died at {job.path}; it is tried again at the end, alone")
             else:
                 settle(job, _text(error))
         for suspect in suspects:
@@ -126,29 +102,6 @@ def run_jobs(jobs: Sequence[Job], *, workers: int = 1, scheduler: str | None = N
                 died = isinstance(error, KilledWorker)
                 settle(job, "its worker died each time (killed, or out of memory?)" if died else _text(error))
     return failed
-
-
-def remaining(elapsed: float, done: int, left: int, workers: int) -> float:
-    """Estimate the time until the last job ends, at the moment when one ended.
-
-    Jobs that run meanwhile count as half done.
-
-    Parameters
-    ----------
-    elapsed : float
-        Since the first job began [s].
-    done, left : int
-        Jobs that ended since, and jobs that did not.
-    workers : int
-        Jobs that run at a time.
-
-    Returns
-    -------
-    float
-        [s]
-    """
-    under_way = min(workers - 1, left) / 2
-    return elapsed * (left - under_way) / (done + under_way)
 
 
 def missing_environment() -> dict[str, str]:
@@ -163,7 +116,7 @@ def _ended(client: Any, jobs: Sequence[Job]) -> Iterator[tuple[Job, BaseExceptio
     futures = dict(zip(client.map(_run, jobs, pure=False), jobs, strict=True))
     for future in as_completed(list(futures)):
         if future.status not in ("finished", "error"):
-            raise BenchmarkError("the Dask scheduler was lost; run the command again to go on")
+            raise lost()
         yield futures.pop(future), future.exception()
 
 
@@ -213,17 +166,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
 @contextmanager
 def _connected(scheduler: str) -> Iterator[Any]:
     """A client of a scheduler that answers and whose workers can run jobs."""
-    from distributed import Client
-
-    try:
-        client = Client(scheduler, timeout=PATIENCE)
-    except Exception as error:  # what answers may be no Dask scheduler at all
-        raise BenchmarkError(f"no Dask scheduler answers at {scheduler!r} ({error})") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=PATIENCE)
-        except TimeoutError as error:
-            raise BenchmarkError(f"the Dask scheduler at {scheduler} has no workers") from error
+    with connected(scheduler) as client:
         for address, lacking in client.run(missing_environment, on_error="return").items():
             if isinstance(lacking, BaseException):
                 raise BenchmarkError(f"the worker {address} cannot run jobs: {_text(lacking)}") from lacking
@@ -250,25 +193,3 @@ def _stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class _RemainingColumn(ProgressColumn):
-    """Time until the expected end; rich's own forgets all that is older than half a minute."""
-
-    def render(self, task: Task) -> Text:
-        end = task.fields["end"]
-        if end is None:
-            return Text("-:--:--", style="progress.remaining")
-        left = 0 if task.finished else max(0, round(end - time.monotonic()))
-        return Text(str(timedelta(seconds=left)), style="progress.remaining")
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        _RemainingColumn(),
-        console=Console(stderr=True),
-    )

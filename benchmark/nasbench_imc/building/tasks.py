@@ -71,14 +71,14 @@ _COSTS = ("energy", "latency", "area")
 
 PLANS = {
     "nb201": (
-        Plan("nb201/sram-digital/S-accuracy", "dev", _SRAM, budget=25),
+        Plan("nb201/sram-digital/S-accuracy", "dev", _SRAM, budget=40),
         Plan("nb201/pcm-t0/C-energy", "dev", _PCM, limits={"energy": 0.75}, at="t0", budget=15),
-        Plan("nb201/sram-digital/C-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, budget=100),
+        Plan("nb201/sram-digital/C-memory", "dev", _SRAM, limits={"weight_memory": 0.3}),
         Plan("nb201/sram-digital/M-energy", "dev", _SRAM, ("accuracy", "energy")),
-        Plan("nb201/joint/J-edap", "dev", _ALL, ("edap",), least={"accuracy": 0.05}, budget=50),
+        Plan("nb201/joint/J-edap", "dev", _ALL, ("edap",), least={"accuracy": 0.01}, budget=150),
         Plan("nb201/pcm-to-sram/T-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, sources=_PCM),
         Plan("nb201/pcm-t0/S-accuracy", "test", _PCM, at="t0", budget=15),
-        Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}, budget=40),
+        Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}, budget=50),
         Plan("nb201/pcm-1d/M-energy", "test", _PCM, ("accuracy", "energy"), budget=100),
         Plan("nb201/sram-digital/M-energy-latency-area", "test", _SRAM, ("accuracy", *_COSTS)),
         Plan("nb201/joint/J-front", "test", _ALL, ("accuracy", "energy", "area")),
@@ -89,8 +89,8 @@ PLANS = {
 
 
 def checkpoints(budget: int, unit: float = 1.0) -> tuple[int, ...]:
-    """Seven budgets, evenly spaced in their logarithm, from a twentieth of the last and at least 3."""
-    return tuple(round(float(n) * unit) for n in np.geomspace(max(3, budget / 20), budget, 7))
+    """Seven budgets, evenly spaced in their logarithm, from a twentieth of the last and at least 5."""
+    return tuple(round(float(n) * unit) for n in np.geomspace(max(5, budget / 20), budget, 7))
 
 
 def freeze_all(bench: Benchmark, folder: Path, *, log: Callable[[str], None] = print) -> list[Task]:

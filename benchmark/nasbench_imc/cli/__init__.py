@@ -20,6 +20,9 @@ _COMMANDS = {
     "run": "search",
     "score": "board",
     "leaderboard": "board",
+    "submit": "submit",
+    "replay": "submit",
+    "re-run": "submit",
     "cost": "cost",
     "build": "build",
 }
@@ -32,7 +35,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(import_module(f"nasbench_imc.cli.{_COMMANDS[cmd_name]}"), cmd_name)
+        command = getattr(
+            import_module(f"nasbench_imc.cli.{_COMMANDS[cmd_name]}"), cmd_name.replace("-", "_")
+        )
         assert isinstance(command, click.Command)
         return command
 

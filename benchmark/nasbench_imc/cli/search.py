@@ -84,7 +84,13 @@ def methods(as_json: bool) -> None:
     type=click.IntRange(1),
     default=os.cpu_count() or 1,
     show_default="all cores",
-    help="Parallel processes.",
+    help="Parallel processes on this machine.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Have the workers of this Dask scheduler make the runs, one a thread (extra: cluster). A method "
+    "that is a file is sent to them; other methods, this package and its tables must be installed there.",
 )
 @click.option(
     "--timeout",
@@ -107,6 +113,7 @@ def run(
     task_names: tuple[str, ...],
     seeds: int,
     jobs: int,
+    scheduler: str | None,
     timeout: float,
     retry_failed: bool,
     quiet: bool,
@@ -123,6 +130,7 @@ def run(
         range(seeds),
         out,
         jobs=jobs,
+        scheduler=scheduler,
         timeout=timeout,
         retry_failed=retry_failed,
         progress=not quiet,

@@ -48,7 +48,8 @@ def execute(
     seed : int
         Label seed, and seed of the searcher's generator.
     timeout : float
-        Longest time that it may take [s]; checked between Python instructions, in the main thread.
+        Longest time that it may take [s]; checked between Python instructions, in the main thread only.
+        What that does not stop, :mod:`nasbench_imc.runs.runner` ends from outside.
     fingerprint : str
         :meth:`Method.fingerprint`, for the log.
 
@@ -96,7 +97,7 @@ def execute(
 def _stopped_after(seconds: float) -> Iterator[None]:
     """Raise :class:`_RunTimeout` in the block after a time, and again each second that it is ignored."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread alone; the harness stops such a run from outside
+        yield  # signals reach the main thread alone
         return
 
     def stop(signum: int, frame: FrameType | None) -> None:

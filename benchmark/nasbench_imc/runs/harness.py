@@ -1,28 +1,22 @@
-"""Many runs in parallel processes, each independent of the others."""
+"""Many runs in parallel processes, here or on a cluster, each independent of the others."""
 
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager
+import socket
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from pebble import ProcessExpired, ProcessPool
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from nasbench_imc.cluster import connected, slots
 from nasbench_imc.errors import BenchmarkError, LogError
-from nasbench_imc.runs.execute import execute
-from nasbench_imc.runs.log import TROUBLE, RunLog, log_path, read_log, write_log
-from nasbench_imc.runs.methods import Method, Searcher
+from nasbench_imc.progress import JobsBar
+from nasbench_imc.runs.log import TROUBLE, RunLog, log_path, pack_log, read_log, write_packed
+from nasbench_imc.runs.methods import Method
+from nasbench_imc.runs.runner import Made, Order, Posed, Runners, Sent
 from nasbench_imc.suites import Task
-
-#: A run that outlives its time limit by this much is ended from outside [s].
-GRACE = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +38,14 @@ class Outcome:
     end : str
         As in its log; empty where no log could be written.
     error : str
-    charged : int
-        Queries charged.
+    charged : float
+        What was charged.
     """
 
     job: Job
     end: str
     error: str
-    charged: int = 0
+    charged: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +78,7 @@ def run_all(
     out: Path,
     *,
     jobs: int = 1,
+    scheduler: str | None = None,
     timeout: float = 600.0,
     retry_failed: bool = False,
     progress: bool = True,
@@ -100,7 +95,11 @@ def run_all(
     out : pathlib.Path
         Output folder.
     jobs : int
-        Processes at a time.
+        Processes at a time, on this machine.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers make the runs in place of this machine, one a thread.
+        They need this package, the same tables and the searchers that are modules; a searcher that is a
+        file is sent to them, and the logs come back.
     timeout : float
         Longest time a run may take [s].
     retry_failed : bool
@@ -117,7 +116,8 @@ def run_all(
         Where a method cannot be loaded.
     BenchmarkError
         Where two methods or two tasks have one name, so that their logs would be the same files, or the
-        time limit is not a positive number.
+        time limit is not a positive number; where the scheduler does not answer or is lost, or its workers
+        are none, or lack what the runs need. The logs made so far stay.
     OSError
         Where ``out`` cannot be made.
     """
@@ -129,94 +129,99 @@ def run_all(
     wanted = [Job(method, task, seed) for task in tasks for seed in seeds for method in methods]
     for method in methods:
         method.load()  # so that a misspelt method is one error, not one a run
-    out = out.resolve()  # a searcher may change its process's folder
+    out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    fingerprints = {method: method.fingerprint() for method in methods}
-    before = {job: _found(job, out, fingerprints[job.method]) for job in wanted}
-    waiting = [
-        job for job, found in before.items() if found is None or (retry_failed and found.end in TROUBLE)
-    ]
-    outcomes = [found for job, found in before.items() if found is not None and job not in set(waiting)]
-    context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks
-    with (
-        _fixed_hashes(),
-        _bar(progress) as bar,
-        ProcessPool(max_workers=max(1, min(jobs, len(waiting))), context=context) as pool,
-    ):
-        row = bar.add_task("runs", total=len(wanted), completed=len(wanted) - len(waiting))
-        futures = [
-            pool.schedule(
-                _run,
-                args=(job.method, fingerprints[job.method], job.task.to_json(), job.seed, out, timeout),
-                timeout=timeout + GRACE,
-            )
-            for job in waiting
-        ]
-        try:
-            for job, future in zip(waiting, futures, strict=True):
-                outcomes.append(_outcome(job, future, out, timeout, fingerprints[job.method]))
-                bar.advance(row)
-        except BaseException:
-            pool.stop()
-            raise
-    troubled = tuple(o for o in outcomes if o.end in TROUBLE or not o.end)
+    searchers = {method.name: Sent.of(method) for method in methods}
+    before = {job: _found(job, out, searchers[job.method.name].fingerprint) for job in wanted}
+    waiting = {
+        job: None for job, found in before.items() if found is None or (retry_failed and found.end in TROUBLE)
+    }
+    outcomes = {job: found for job, found in before.items() if found is not None and job not in waiting}
+    if waiting:
+        posed = {task: Posed.of(task) for task in tasks}
+        orders = {
+            job: Order(searchers[job.method.name], posed[job.task], job.seed, timeout) for job in waiting
+        }
+        place = _here(max(1, jobs)) if scheduler is None else _cluster(scheduler, out)
+        with (
+            place as (make, workers),
+            JobsBar("runs", len(wanted), len(waiting), workers, shown=progress) as bar,
+            closing(make(orders)) as made,
+        ):
+            for job, result in made:
+                outcomes[job] = _kept(job, result, out, orders[job])
+                bar.advance()
+    ended = [outcomes[job] for job in wanted]
+    troubled = tuple(o for o in ended if o.end in TROUBLE or not o.end)
     return Report(
-        done=sum(o.job in set(waiting) and o not in troubled for o in outcomes),
+        done=sum(o.job in waiting and o not in troubled for o in ended),
         skipped=len(wanted) - len(waiting),
         troubled=troubled,
-        short=tuple(o for o in outcomes if o not in troubled and o.charged < o.job.task.budget),
+        short=tuple(o for o in ended if o not in troubled and o.charged < o.job.task.budget),
     )
 
 
-@cache
-def _searcher(method: Method) -> Searcher:
-    """One import a process."""
-    return method.load()
+#: Makes runs, each given back as it ends; and how many it makes at a time.
+_Place = tuple[Callable[[Mapping[Job, Order]], Generator[tuple[Job, Made]]], Callable[[], int]]
 
 
-def _run(
-    method: Method, fingerprint: str, task_file: str, seed: int, out: Path, timeout: float
-) -> tuple[str, str, int]:
-    task = Task.from_json(task_file, "the task of a run")
-    log = execute(_searcher(method), method.name, task, seed, timeout, fingerprint=fingerprint)
-    write_log(log, log_path(out, task.name, method.name, seed))
-    return log.end, log.error, log.charged
+@contextmanager
+def _here(jobs: int) -> Iterator[_Place]:
+    runners, threads = Runners(jobs), ThreadPoolExecutor(jobs)
 
+    def make(orders: Mapping[Job, Order]) -> Generator[tuple[Job, Made]]:
+        futures = {threads.submit(runners.make, order): job for job, order in orders.items()}
+        for future in as_completed(list(futures)):
+            yield futures.pop(future), future.result()
 
-def _outcome(job: Job, future: object, out: Path, timeout: float, fingerprint: str) -> Outcome:
     try:
-        end, error, charged = future.result()  # type: ignore[attr-defined]
-        return Outcome(job, end, error, charged)
-    except FutureTimeout:
-        end, error = "timeout", f"ended from outside after {timeout + GRACE:g} s"
-    except ProcessExpired as expired:
-        end, error = "failed", f"the run's process died ({expired}, exit code {expired.exitcode})"
-    except OSError as problem:  # a full disk, a folder that may not be written
-        return Outcome(job, "", f"its log could not be written: {problem}")
-    except Exception as problem:  # the table or the searcher has changed since; the pool broke
-        return Outcome(job, "", f"it could not be made: {type(problem).__name__}: {problem}")
-    # What the run did is lost with its process; that it took place is not.
-    bench = job.task.load_table()
-    lost = RunLog(
-        method=job.method.name,
-        task=job.task.name,
-        seed=job.seed,
-        table=bench.version,
-        table_sha256=bench.sha256,
-        official=bench.official,
-        events=(),
-        end=end,
-        error=error,
-        charged=0,
-        proposals=0,
-        seconds=timeout,
-        searcher=fingerprint,
-    )
-    try:
-        write_log(lost, log_path(out, job.task.name, job.method.name, job.seed))
-    except OSError as problem:
-        return Outcome(job, "", f"{error}; its log could not be written: {problem}")
-    return Outcome(job, end, error)
+        yield make, lambda: jobs
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        runners.close()
+        threads.shutdown()
+
+
+@contextmanager
+def _cluster(scheduler: str, out: Path) -> Iterator[_Place]:
+    with connected(scheduler) as client:
+        from nasbench_imc.runs.cluster import make_on_cluster
+
+        def make(orders: Mapping[Job, Order]) -> Generator[tuple[Job, Made]]:
+            return make_on_cluster(client, orders, f"nasbench-imc run --out {socket.gethostname()}:{out}")
+
+        yield make, lambda: slots(client)
+
+
+def _kept(job: Job, made: Made, out: Path, order: Order) -> Outcome:
+    """Write the log of a run; one whose process was lost gets a log that says so."""
+    packed = made.log
+    if made.end and not packed:  # what the run did is lost with its process; that it took place is not
+        bench = job.task.load_table()
+        packed = pack_log(
+            RunLog(
+                method=job.method.name,
+                task=job.task.name,
+                seed=job.seed,
+                table=bench.version,
+                table_sha256=bench.sha256,
+                official=bench.official,
+                events=(),
+                end=made.end,
+                error=made.error,
+                charged=0,
+                proposals=0,
+                seconds=order.timeout,
+                searcher=order.searcher.fingerprint,
+            )
+        )
+    if packed:
+        try:
+            write_packed(packed, log_path(out, job.task.name, job.method.name, job.seed))
+        except OSError as problem:  # a full disk, a folder that may not be written
+            error = f"{made.error}; " if made.error else ""
+            return Outcome(job, "", f"{error}its log could not be written: {problem}")
+    return Outcome(job, made.end, made.error, made.charged)
 
 
 def _check_names(kind: str, named: Sequence[tuple[str, str]]) -> None:
@@ -225,20 +230,6 @@ def _check_names(kind: str, named: Sequence[tuple[str, str]]) -> None:
         if name in seen:
             raise BenchmarkError(f"two {kind}s are called {name!r} ({seen[name]} and {source}); rename one")
         seen[name] = source
-
-
-@contextmanager
-def _fixed_hashes() -> Iterator[None]:
-    """Processes started in the block hash strings alike, so that sets of codes have one order in all."""
-    before = os.environ.get("PYTHONHASHSEED")
-    os.environ["PYTHONHASHSEED"] = "0"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONHASHSEED"]
-        else:
-            os.environ["PYTHONHASHSEED"] = before
 
 
 def _found(job: Job, out: Path, fingerprint: str) -> Outcome | None:
@@ -258,13 +249,3 @@ def _found(job: Job, out: Path, fingerprint: str) -> Outcome | None:
             f"give another --out, or delete {path.parent}"
         )
     return Outcome(job, log.end, log.error, log.charged)
-
-
-def _bar(shown: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        disable=not shown,
-    )

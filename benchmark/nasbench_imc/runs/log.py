@@ -1,6 +1,7 @@
 """Run logs: JSON lines, gzipped. The first line names the run, the last one how it ended.
 
-Equal runs have equal bytes but for the last line's measured seconds.
+Equal runs have equal bytes but for the last line's measured seconds. A log may come from a stranger, so it is
+read line by line: each is bounded in length, and checked before the next one is unpacked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from nasbench_imc._version import __version__
 from nasbench_imc.errors import LogError
 from nasbench_imc.files import replacing
+from nasbench_imc.runs import strict_json
 
 FORMAT = 1
 SUFFIX = ".jsonl.gz"
@@ -29,7 +31,13 @@ ENDS = ("finished", "budget", "proposals", "failed", "timeout")
 TROUBLE = ("failed", "timeout")
 
 #: A log larger than this, unpacked, is not read [bytes]; the largest honest one is under 2 MB.
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 16 * 2**20
+
+#: Longest line [bytes]: the text of an error, each character escaped, is shorter.
+MAX_LINE = 64 * 2**10
+
+#: Most queries and recommendations of a log.
+MAX_EVENTS = 100_000
 
 _HEADER = ("format", "method", "task", "seed", "table", "table_sha256", "official", "package", "searcher")
 _FOOTER = ("end", "error", "charged", "proposals", "seconds")
@@ -95,6 +103,36 @@ def log_path(folder: Path, task: str, method: str, seed: int) -> Path:
     return folder / task / method / f"seed-{seed:04d}{SUFFIX}"
 
 
+def pack_log(log: RunLog) -> bytes:
+    """The bytes of a log's file.
+
+    Raises
+    ------
+    ValueError
+        Where an event holds a NaN or an infinity.
+    """
+    header = {"format": FORMAT} | {name: getattr(log, name) for name in _HEADER[1:]}
+    footer = {name: getattr(log, name) for name in _FOOTER}
+    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in (header, *log.events, footer))
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:  # no name, no time stamp
+        file.write(text.encode("utf-8"))
+    return packed.getvalue()
+
+
+def write_packed(packed: bytes, path: Path) -> None:
+    """Write the bytes of a log, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(packed)
+
+
 def write_log(log: RunLog, path: Path) -> None:
     """Write a log, whole or not at all.
 
@@ -105,15 +143,7 @@ def write_log(log: RunLog, path: Path) -> None:
     OSError
         Where the file cannot be written.
     """
-    header = {"format": FORMAT} | {name: getattr(log, name) for name in _HEADER[1:]}
-    footer = {name: getattr(log, name) for name in _FOOTER}
-    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in (header, *log.events, footer))
-    packed = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:  # no name, no time stamp
-        file.write(text.encode("utf-8"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(packed.getvalue())
+    write_packed(pack_log(log), path)
 
 
 def read_log(path: Path) -> RunLog:
@@ -126,39 +156,82 @@ def read_log(path: Path) -> RunLog:
     """
     try:
         with gzip.open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return parse_log(file, str(path))
     except FileNotFoundError:
         raise LogError(f"there is no log {path}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise LogError(f"{path} is not a whole gzip file ({error}); delete it and run again") from error
-    if len(data) > MAX_BYTES:
-        raise LogError(f"{path} unpacks to more than {MAX_BYTES:,} bytes; a run log is smaller")
-    try:
-        text = data.decode("utf-8").splitlines()
-        lines = _DECODER.decode(f"[{','.join(text)}]")  # at once: twice as fast or more as one by one
-        if len(lines) != len(text):
-            raise ValueError("a line is not one JSON value")
-        header, *events, footer = lines
-        if header["format"] != FORMAT:
-            raise LogError(f"{path} has log format {header['format']!r}; this version reads {FORMAT}")
-        log = RunLog(
-            events=tuple(events),
-            **{name: header[name] for name in _HEADER if name != "format"},
-            **{name: footer[name] for name in _FOOTER},
+
+
+def parse_log(file: io.BufferedIOBase, name: str) -> RunLog:
+    """Read a log from its unpacked lines.
+
+    Parameters
+    ----------
+    file : io.BufferedIOBase
+        Only ``readline`` is called, with a size, so that no more is unpacked than is kept.
+    name : str
+        What errors call it.
+
+    Raises
+    ------
+    LogError
+        Where it is too large, of another format, or lacks a field; the message names the line.
+    """
+    header: Any = None
+    last: Any = None
+    events: list[Mapping[str, Any]] = []
+    number = total = 0
+    while line := file.readline(MAX_LINE + 1):
+        number, total = number + 1, total + len(line)
+        if total > MAX_BYTES:
+            raise LogError(f"{name} unpacks to more than {MAX_BYTES:,} bytes; a run log is smaller")
+        if len(line) > MAX_LINE:
+            raise LogError(f"{name} is not a run log: line {number} has more than {MAX_LINE:,} bytes")
+        try:
+            read = strict_json.loads(line)
+        except ValueError as error:
+            raise LogError(f"{name} is not a run log: line {number}: {error}") from error
+        if number == 1:
+            header = read
+            _check_header(header, name)
+            continue
+        if number > 2:
+            if not _is_event(last):
+                raise LogError(
+                    f"{name} is not a run log: line {number - 1} is neither a query nor a recommendation"
+                )
+            events.append(last)
+        if len(events) > MAX_EVENTS:
+            raise LogError(f"{name} has more than {MAX_EVENTS:,} queries and recommendations")
+        last = read
+    if number < 2:
+        raise LogError(f"{name} is not a run log: it has {number} lines")
+    if not isinstance(last, dict) or set(last) != set(_FOOTER):
+        raise LogError(
+            f"{name} is not a run log: its last line must hold {', '.join(_FOOTER)}; is it cut off?"
         )
-        wrong = [name for name, kind in _KINDS.items() if type(getattr(log, name)) not in kind] + ["end"] * (
-            log.end not in ENDS
-        )
-    except LogError:
-        raise
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LogError(f"{path} is not a run log: {type(error).__name__} {error}") from error
+    _check_kinds(last, name)
+    if last["end"] not in ENDS:
+        raise LogError(f"{name} is not a run log: malformed end")
+    fields = {key: value for key, value in header.items() if key != "format"}
+    return RunLog(events=tuple(events), **fields, **last)
+
+
+def _check_header(header: Any, name: str) -> None:
+    if not isinstance(header, dict) or "format" not in header:
+        raise LogError(f"{name} is not a run log: its first line states no format")
+    if header["format"] != FORMAT or type(header["format"]) is not int:
+        raise LogError(f"{name} has log format {header['format']!r:.40}; this version reads {FORMAT}")
+    if set(header) != set(_HEADER):
+        raise LogError(f"{name} is not a run log: its first line must hold {', '.join(_HEADER)}")
+    _check_kinds(header, name)
+
+
+def _check_kinds(fields: Mapping[str, Any], name: str) -> None:
+    wrong = [key for key, value in fields.items() if key in _KINDS and type(value) not in _KINDS[key]]
     if wrong:
-        raise LogError(f"{path} is not a run log: malformed {', '.join(wrong)}")
-    for number, event in enumerate(events, start=2):
-        if not _is_event(event):
-            raise LogError(f"{path} is not a run log: line {number} is neither a query nor a recommendation")
-    return log
+        raise LogError(f"{name} is not a run log: malformed {', '.join(wrong)}")
 
 
 def _is_event(event: object) -> bool:
@@ -166,26 +239,29 @@ def _is_event(event: object) -> bool:
         return False
     if "recommend" in event:
         designs = event["recommend"]
-        return isinstance(designs, list) and bool(designs) and all(map(_is_design, designs))
+        return (
+            len(event) == 1 and isinstance(designs, list) and bool(designs) and all(map(_is_design, designs))
+        )
     values = event.get("values")
     return (
         _is_design(event.get("query"))
         and isinstance(values, dict)
-        and _NUMBERS.issuperset(map(type, values.values()))
+        and all(type(value) in (int, float) for value in values.values())
         and type(event.get("proposals")) is int
+        and all(_is_scalar(value) for key, value in event.items() if key not in ("query", "values"))
     )
 
 
 def _is_design(fields: object) -> bool:
-    return isinstance(fields, dict) and isinstance(fields.get("arch"), str)
+    return (
+        isinstance(fields, dict)
+        and isinstance(fields.get("arch"), str)
+        and all(map(_is_scalar, fields.values()))
+    )
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
-
-
-_NUMBERS = frozenset((int, float))
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _is_scalar(value: object) -> bool:
+    return type(value) in (str, int, float)
 
 
 def read_logs(folder: Path) -> Iterator[RunLog]:

@@ -6,9 +6,11 @@ import importlib
 import importlib.util
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.abc import SourceLoader
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -48,12 +50,32 @@ class Method:
         if place.endswith(".py"):
             path: str | None = place
         else:
-            spec = importlib.util.find_spec(place)
-            path = spec.origin if spec else None
+            path = _origin(place)
         return file_sha256(Path(path)) if path and Path(path).is_file() else ""
 
-    def load(self) -> Searcher:
+    def code(self) -> bytes | None:
+        """What the file holds that the source names; None where it names a module.
+
+        Raises
+        ------
+        UnknownNameError
+            Where there is no such file.
+        """
+        place = self.source.rpartition(":")[0]
+        if not place.endswith(".py"):
+            return None
+        try:
+            return Path(place).read_bytes()
+        except FileNotFoundError:
+            raise UnknownNameError(f"method {self.name!r}: there is no file {place}") from None
+
+    def load(self, code: bytes | None = None) -> Searcher:
         """Import the searcher.
+
+        Parameters
+        ----------
+        code : bytes, optional
+            What its file holds, for a machine that does not have it; read from the file by default.
 
         Raises
         ------
@@ -63,10 +85,10 @@ class Method:
             Where the module or the file raises when it is imported.
         """
         place, _, attribute = self.source.rpartition(":")
+        if code is None:
+            code = self.code()
         try:
-            module = _file_module(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-        except FileNotFoundError:
-            raise UnknownNameError(f"method {self.name!r}: there is no file {place}") from None
+            module = importlib.import_module(place) if code is None else _file_module(Path(place), code)
         except ModuleNotFoundError as error:
             raise UnknownNameError(
                 f"method {self.name!r} needs the module {error.name!r}, which is not installed"
@@ -99,6 +121,20 @@ def find_method(text: str) -> Method:
     UnknownNameError
         Where it names none.
     """
+    method = parse_method(text)
+    if text not in methods():
+        method.load()
+    return method
+
+
+def parse_method(text: str) -> Method:
+    """As :func:`find_method`, but nothing is imported: the text may name a stranger's code.
+
+    Raises
+    ------
+    UnknownNameError
+        Where it is not the form of one.
+    """
     if text in methods():
         return methods()[text]
     place, separator, attribute = text.rpartition(":")
@@ -110,16 +146,38 @@ def find_method(text: str) -> Method:
     if place.endswith(".py"):
         place = str(Path(place).resolve())
     name = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
-    method = Method(name if attribute == "search" else f"{name}.{attribute}", f"{place}:{attribute}")
-    method.load()
-    return method
+    return Method(name if attribute == "search" else f"{name}.{attribute}", f"{place}:{attribute}")
 
 
-def _file_module(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError(path)
+def _origin(module: str) -> str | None:
+    """The file of a module; unlike ``find_spec`` it does not import the packages that hold it."""
+    path: Sequence[str] | None = None
+    spec = None
+    parts = module.split(".")
+    for k in range(len(parts)):
+        spec = PathFinder.find_spec(".".join(parts[: k + 1]), path)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+    return spec.origin if spec else None
+
+
+class _CodeLoader(SourceLoader):
+    """Loads a file from what it holds, wherever that was read; tracebacks show its lines all the same."""
+
+    def __init__(self, path: str, code: bytes) -> None:
+        self._path, self._code = path, code
+
+    def get_filename(self, fullname: str) -> str:
+        return self._path
+
+    def get_data(self, path: str | bytes) -> bytes:
+        return self._code
+
+
+def _file_module(path: Path, code: bytes) -> ModuleType:
     name = f"_searcher_{path.stem}_{zlib.crc32(str(path).encode('utf-8')):08x}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_CodeLoader(str(path), code))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

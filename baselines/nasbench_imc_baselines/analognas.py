@@ -1,0 +1,43 @@
+"""Evolution guided by a ranker, after AnalogNAS.
+
+Benmeziane et al., "AnalogNAS: A neural network design framework for accurate inference with analog in-memory
+computing", IEEE EDGE 2023: an evolutionary search whose children are sifted by a learned ranking model (there
+gradient-boosted trees, here a linear pairwise ranker over choices and pairs of choices).
+
+    query a few random designs
+    repeat
+        learn to rank what was observed
+        breed many mutants of the best, which costs nothing, and draw some designs anywhere
+        query the few that the ranker puts first
+
+With several objectives each round draws a new weighting of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nasbench_imc import Session
+from nasbench_imc_baselines.candidates import near_the_best
+from nasbench_imc_baselines.common import draw, scalarised
+from nasbench_imc_baselines.surrogates import PairwiseRanker, interactions
+
+INITIAL = 10
+PARENTS = 8
+CANDIDATES = 60
+BATCH = 4  # queries a round
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    encode = session.task.domain.encode
+    for _ in range(INITIAL):
+        session.query(draw(session, rng))
+    ranker = PairwiseRanker()
+    while True:
+        fitness = scalarised(session, rng)
+        observed = np.array([encode(seen.design) for seen in session.observations])
+        ranker.fit(interactions(observed), np.array([fitness(seen) for seen in session.observations]))
+        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, rng) or [draw(session, rng)]
+        scores = ranker.predict(interactions(np.array([encode(design) for design in designs])))
+        for k in np.argsort(scores, kind="stable")[:BATCH]:
+            session.query(designs[k])

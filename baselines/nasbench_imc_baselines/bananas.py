@@ -1,0 +1,45 @@
+"""Bayesian optimisation with an ensemble of neural networks, after BANANAS.
+
+White, Neiswanger and Savani, "BANANAS: Bayesian optimization with neural architectures for neural
+architecture search", AAAI 2021: an ensemble as the model, independent Thompson sampling as the acquisition,
+mutants of the best as candidates. Codes of both spaces are of fixed length, so encodings are one-hot.
+
+    query a few random designs
+    repeat
+        train the ensemble on what was observed
+        draw for each candidate from a normal distribution of the ensemble's mean and spread
+        query the few candidates with the best draws
+
+With several objectives each round draws a new weighting of them. The model learns ranks, which no broken
+network's accuracy distorts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nasbench_imc import Session
+from nasbench_imc_baselines.candidates import near_the_best
+from nasbench_imc_baselines.common import draw, scalarised
+from nasbench_imc_baselines.surrogates import NetworkEnsemble, ranks
+
+INITIAL = 10
+PARENTS = 10
+CANDIDATES = 60
+BATCH = 5  # queries a round
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    encode = session.task.domain.encode
+    for _ in range(INITIAL):
+        session.query(draw(session, rng))
+    ensemble = NetworkEnsemble()
+    while True:
+        fitness = scalarised(session, rng)
+        observed = np.array([encode(seen.design) for seen in session.observations])
+        ensemble.fit(observed, ranks(np.array([fitness(seen) for seen in session.observations])), rng)
+        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, rng) or [draw(session, rng)]
+        predicted = ensemble.predict(np.array([encode(design) for design in designs]))
+        drawn = rng.normal(predicted.mean(axis=0), predicted.std(axis=0))
+        for k in np.argsort(drawn, kind="stable")[:BATCH]:
+            session.query(designs[k])

@@ -1,0 +1,64 @@
+"""Evolution with adaptive parameter priority, after Gibbon.
+
+Sun et al., "Gibbon: Efficient co-exploration of NN model and processing-in-memory architecture", DATE 2022
+(IEEE TCAD 2023). Its recurrent predictor of accuracy is left out: here accuracies are looked up.
+
+    query a random population; each variable has priority 1
+    repeat
+        take the best of a random sample of the population as parent
+        change one variable of it, chosen by priority, sometimes a second one, and query the child
+        the variable's priority moves towards how much its change mattered: the share of the population
+            between parent and child
+        replace the worst member, if the child is better
+
+With several objectives each step draws a new weighting of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nasbench_imc import Design, Session
+from nasbench_imc_baselines.common import TRIES, draw, keeps_limits, scalarised
+
+POPULATION = 20
+TOURNAMENT = 5
+MEMORY = 0.8  # of a variable's priority
+LEAST = 0.1  # priority that each variable keeps
+SECOND = 0.3  # chance that a second variable changes
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    names = [name for name, choices in session.task.domain.variables.items() if len(choices) > 1]
+    priority = np.ones(len(names))
+    population = [session.query(draw(session, rng)) for _ in range(POPULATION)]
+    while True:
+        fitness = scalarised(session, rng)
+        rivals = [population[k] for k in rng.choice(len(population), TOURNAMENT, replace=False)]
+        parent = min(rivals, key=fitness)
+        changed, design = _child(session, parent.design, names, priority, rng)
+        child = session.query(design)
+        low, high = sorted((fitness(parent), fitness(child)))
+        mattered = float(np.mean([low < fitness(member) <= high for member in population]))
+        priority[changed] = MEMORY * priority[changed] + (1 - MEMORY) * max(LEAST, mattered)
+        worst = max(range(len(population)), key=lambda k: fitness(population[k]))
+        if fitness(child) < fitness(population[worst]):
+            population[worst] = child
+
+
+def _child(
+    session: Session, parent: Design, names: list[str], priority: np.ndarray, rng: np.random.Generator
+) -> tuple[list[int], Design]:
+    """The positions of the variables that were changed, and the child."""
+    domain = session.task.domain
+    for _ in range(TRIES):
+        count = min(len(names), 2 if rng.random() < SECOND else 1)
+        changed = rng.choice(len(names), count, replace=False, p=priority / priority.sum()).tolist()
+        values = domain.values(parent)
+        for k in changed:
+            others = [choice for choice in domain.variables[names[k]] if choice != values[names[k]]]
+            values[names[k]] = others[rng.integers(len(others))]
+        design = domain.from_values(values)
+        if keeps_limits(session, design):
+            break
+    return changed, design

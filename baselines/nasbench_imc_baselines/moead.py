@@ -1,0 +1,86 @@
+"""Decomposition into weighted problems, after MOEA/D.
+
+Zhang and Li, "MOEA/D: A multiobjective evolutionary algorithm based on decomposition", IEEE Transactions on
+Evolutionary Computation, 2007.
+
+    spread weightings evenly over the objectives; query a random design for each
+    repeat, for each weighting in random order
+        breed a child of two designs of neighbouring weightings by crossover and mutation, and query it
+        it takes the place of those neighbours to whose weighting it is better
+
+A weighting compares by the Chebyshev distance to the best of each objective seen so far, costs by their
+logarithm. pymoo's MOEA/D admits no constraints and compares objectives unscaled, so this one is written here.
+With one objective all weightings are one, and this is a genetic algorithm.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+from nasbench_imc import Design, Observation, Session
+from nasbench_imc.bridges import violations
+from nasbench_imc_baselines.common import TRIES, draw, keeps_limits, logged
+
+WEIGHTINGS = 20
+NEIGHBOURS = 5
+MUTATION = 1.0  # variables of a child that are redrawn, on average
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    weights = _weightings(len(session.task.objectives))
+    distance = np.abs(weights[:, None] - weights[None, :]).sum(axis=2)
+    near = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
+    holders = [session.query(draw(session, rng)) for _ in weights]
+    while True:
+        for k in rng.permutation(len(weights)):
+            first, second = rng.choice(near[k], 2, replace=False)
+            child = session.query(_child(session, holders[first].design, holders[second].design, rng))
+            low, span = _scale(session)
+            for other in near[k]:
+                if _distance(session, child, weights[other], low, span) < _distance(
+                    session, holders[other], weights[other], low, span
+                ):
+                    holders[other] = child
+
+
+def _weightings(objectives: int) -> np.ndarray:
+    """About :data:`WEIGHTINGS` points, evenly spread over the simplex (Das and Dennis, 1998)."""
+    if objectives == 1:
+        return np.ones((WEIGHTINGS, 1))
+    steps = 1
+    while len(list(combinations_with_replacement(range(objectives), steps + 1))) <= WEIGHTINGS:
+        steps += 1
+    shares = combinations_with_replacement(range(objectives), steps)
+    return np.array([np.bincount(share, minlength=objectives) / steps for share in shares])
+
+
+def _scale(session: Session) -> tuple[np.ndarray, np.ndarray]:
+    """Best value of each objective, and the distance from there to the median."""
+    observed = np.array([logged(session.task, seen) for seen in session.observations])
+    low = observed.min(axis=0)
+    return low, np.maximum(np.median(observed, axis=0) - low, 1e-12)
+
+
+def _distance(
+    session: Session, seen: Observation, weighting: np.ndarray, low: np.ndarray, span: np.ndarray
+) -> tuple[float, float]:
+    """Violation of the limits, then the weighted Chebyshev distance."""
+    broken = sum(max(0.0, v) for v in violations(session.task, seen.values).values())
+    scaled = (np.array(logged(session.task, seen)) - low) / span
+    return broken, float((np.maximum(weighting, 1e-3) * scaled).max())
+
+
+def _child(session: Session, a: Design, b: Design, rng: np.random.Generator) -> Design:
+    domain = session.task.domain
+    chance = MUTATION / len(domain.variables)
+    for _ in range(TRIES):
+        values = domain.values(domain.crossover(a, b, rng))
+        for name, choices in domain.variables.items():
+            if rng.random() < chance:
+                values[name] = choices[rng.integers(len(choices))]
+        design = domain.from_values(values)
+        if keeps_limits(session, design):
+            break
+    return design

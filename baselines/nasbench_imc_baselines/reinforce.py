@@ -1,0 +1,70 @@
+"""REINFORCE with an entropy bonus.
+
+Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning", Machine
+Learning, 1992; for network search Zoph and Le, ICLR 2017. Reinforcement learning searches IMC networks and
+hardware in NACIM (Jiang et al., IEEE Transactions on Computers, 2021).
+
+    give each choice of each variable a logit of zero
+    repeat
+        sample a design from the softmax of the logits, and query it
+        reward = share of the earlier observations that are worse
+        logits += rate (reward - mean reward) grad log(chance of the design) + rate_of_entropy grad entropy
+
+The reward is a rank, so that no unit or outlier matters. With several objectives each step draws a new
+weighting of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nasbench_imc import Design, Session
+from nasbench_imc_baselines.common import TRIES, keeps_limits, scalarised
+
+RATE = 0.5  # learning rate of the logits
+ENTROPY = 0.02  # weight of the entropy bonus
+MEMORY = 0.9  # of the moving average that is the baseline
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    domain = session.task.domain
+    logits = {name: np.zeros(len(choices)) for name, choices in domain.variables.items()}
+    baseline = 0.5
+    while True:
+        chance = {name: _softmax(values) for name, values in logits.items()}
+        taken, design = _sample(session, chance, rng)
+        seen = session.query(design)
+        fitness = scalarised(session, rng)
+        own = fitness(seen)
+        reward = float(np.mean([_worse(fitness(other), own) for other in session.observations]))
+        for name, chosen in taken.items():
+            p = chance[name]
+            likelihood = np.eye(len(p))[chosen] - p
+            surprise = np.log(np.maximum(p, 1e-12))
+            entropy = -p * (surprise - p @ surprise)
+            logits[name] += RATE * (reward - baseline) * likelihood + ENTROPY * entropy
+        baseline = MEMORY * baseline + (1 - MEMORY) * reward
+
+
+def _sample(
+    session: Session, chance: dict[str, np.ndarray], rng: np.random.Generator
+) -> tuple[dict[str, int], Design]:
+    """A design by the policy that keeps the limits, or the last of some that do not."""
+    domain = session.task.domain
+    for _ in range(TRIES):
+        taken = {name: int(rng.choice(len(p), p=p)) for name, p in chance.items()}
+        values = {name: choices[taken[name]] for name, choices in domain.variables.items()}
+        design = domain.from_values(values)
+        if keeps_limits(session, design):
+            break
+    return taken, design
+
+
+def _worse(other: float, own: float) -> float:
+    """1 where the other is worse, a half where it is as good."""
+    return 1.0 if other > own else 0.5 if other == own else 0.0
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max())
+    return exponentials / exponentials.sum()

@@ -1,0 +1,38 @@
+"""SMS-EMOA, by pymoo.
+
+Beume, Naujoks and Emmerich, "SMS-EMOA: Multiobjective selection based on dominated hypervolume", European
+Journal of Operational Research, 2007.
+
+    query a random population
+    repeat
+        breed children by binary tournament, uniform crossover and mutation, and query them
+        drop, from the worst front of all, those that add least hypervolume
+
+With one objective there is no hypervolume: pymoo's genetic algorithm, which drops the worst, takes its place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pymoo.algorithms.moo.sms import SMSEMOA
+from pymoo.algorithms.soo.nonconvex.ga import GA
+from pymoo.operators.crossover.ux import UniformCrossover
+from pymoo.operators.sampling.rnd import IntegerRandomSampling
+
+from nasbench_imc import Session
+from nasbench_imc.bridges.pymoo import Redraw, run_pymoo
+
+POPULATION = 20
+CHILDREN = 4  # a generation
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    algorithm = (SMSEMOA if len(session.task.objectives) > 1 else GA)(
+        pop_size=POPULATION,
+        n_offsprings=CHILDREN,
+        sampling=IntegerRandomSampling(),
+        crossover=UniformCrossover(),
+        mutation=Redraw(),
+        eliminate_duplicates=True,
+    )
+    run_pymoo(session, algorithm, rng)

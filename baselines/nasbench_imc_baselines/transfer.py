@@ -1,0 +1,122 @@
+"""Warm start from other hardware: for track T.
+
+Labels of one device tell much of another's, so that few queries suffice (Lee et al., "HELP: Hardware-adaptive
+efficient latency prediction for NAS via meta-learning", NeurIPS 2021); here a ridge regression corrects them.
+
+    ask for the free labels of many designs on the source hardware
+    recommend the best of them, as they would be on the target, before anything is charged
+    repeat
+        fit the target's labels to the source's labels and the encodings
+        query the candidate that is best by the fit
+
+Costs on the target are known without a query. With several objectives the first recommendation is the front
+by the source's labels, and each step draws a new weighting of them. On other tracks there are no free labels:
+what is left is a search by ridge regression among mutants of the best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nasbench_imc import Design, Observation, Session
+from nasbench_imc_baselines.candidates import near_the_best
+from nasbench_imc_baselines.common import draw, logged, scalarised
+
+SOURCES = 600  # designs whose free labels are asked for
+INITIAL = 3  # queries before the first fit
+PARENTS, CANDIDATES = 8, 60  # on other tracks
+PENALTY = 1.0  # of the squared weights of the encoding, in labels' standard deviations
+WINDOW = 20.0  # labels further below the best one count as that far below it [points]
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    task = session.task
+    free = _free_labels(session, rng) if task.sources else {}
+    pool = list(free)
+    if pool:
+        guesses = [_imagined(session, design, float(free[design].mean())) for design in pool]
+        session.recommend(_best(session, guesses))
+        order = sorted(range(len(pool)), key=lambda k: -free[pool[k]].mean())
+        first = [pool[k] for k in order[:INITIAL]]
+    else:
+        first = [draw(session, rng) for _ in range(3 * INITIAL)]
+    for design in first:
+        session.query(design)
+        _recommend(session, bool(pool))
+    while True:
+        fitness = scalarised(session, rng)
+        seen = {observation.design for observation in session.observations}
+        designs = [design for design in pool if design not in seen] or near_the_best(
+            session, fitness, PARENTS, CANDIDATES, rng
+        )
+        designs = designs or [draw(session, rng)]
+        predicted = _fit(session, free, designs)
+        guesses = [
+            _imagined(session, design, accuracy) for design, accuracy in zip(designs, predicted, strict=True)
+        ]
+        session.query(min(guesses, key=fitness).design)
+        _recommend(session, bool(pool))
+
+
+def _free_labels(session: Session, rng: np.random.Generator) -> dict[Design, np.ndarray]:
+    """Designs on the target, each with its labels on the sources [%]."""
+    designs = dict.fromkeys(draw(session, rng) for _ in range(SOURCES))
+    return {
+        design: np.array(
+            [
+                session.query(replace(design, hardware=source)).values["accuracy"]
+                for source in session.task.sources
+            ]
+        )
+        for design in designs
+    }
+
+
+def _features(session: Session, free: dict[Design, np.ndarray], designs: list[Design]) -> np.ndarray:
+    encoded = np.array([session.task.domain.encode(design) for design in designs])
+    if not free:
+        return encoded
+    # Scaled up, so that the penalty hardly reaches the source's label.
+    return np.hstack([10 * np.array([free[design] for design in designs]), encoded])
+
+
+def _fit(session: Session, free: dict[Design, np.ndarray], designs: list[Design]) -> np.ndarray:
+    """Accuracies of designs by ridge regression on what was observed [%]."""
+    observed = [seen.design for seen in session.observations]
+    labels = np.array([seen.values["accuracy"] for seen in session.observations])
+    labels = np.maximum(labels, labels.max() - WINDOW)
+    x = _features(session, free, observed)
+    centre = x.mean(axis=0)
+    gram = (x - centre) @ (x - centre).T + PENALTY * np.eye(len(x))
+    dual = np.linalg.solve(gram, labels - labels.mean())
+    return labels.mean() + (_features(session, free, designs) - centre) @ ((x - centre).T @ dual)
+
+
+def _imagined(session: Session, design: Design, accuracy: float) -> Observation:
+    """What a query would show if the design had this accuracy."""
+    task = session.task
+    values = {**session.cost(design), "accuracy": accuracy}
+    objectives = tuple(-values[name] if name == "accuracy" else values[name] for name in task.objectives)
+    return Observation(design, values, objectives, task.is_feasible(values), 0)
+
+
+def _best(session: Session, guesses: list[Observation]) -> list[Design]:
+    """The best feasible design; with several objectives some of the front, spread along it."""
+    feasible = [guess for guess in guesses if guess.feasible] or guesses
+    points = np.array([logged(session.task, guess) for guess in feasible])
+    on_front = [k for k, p in enumerate(points) if not _is_dominated(p, points)]
+    on_front.sort(key=lambda k: points[k].tolist())
+    spread = np.linspace(0, len(on_front) - 1, min(len(on_front), session.task.max_recommended))
+    return list(dict.fromkeys(feasible[on_front[round(float(k))]].design for k in spread))
+
+
+def _is_dominated(point: np.ndarray, points: np.ndarray) -> bool:
+    return bool(((points <= point).all(axis=1) & (points < point).any(axis=1)).any())
+
+
+def _recommend(session: Session, named: bool) -> None:
+    """Replace the guess that was recommended first: it would stand for ever."""
+    if named:
+        session.recommend(_best(session, list(session.observations)))

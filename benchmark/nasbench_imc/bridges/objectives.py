@@ -1,0 +1,104 @@
+"""What a method compares: limits, objectives on a scale that suits them, and one number for several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nasbench_imc.design import Design
+from nasbench_imc.errors import SearchError
+
+if TYPE_CHECKING:
+    from nasbench_imc.suites import Observation, Session, Task
+
+Fitness = Callable[["Observation"], float]
+
+_INFEASIBLE = 1e12  # above any objective
+_TINY = 1e-300  # keeps the logarithm of a cost of 0 finite
+
+
+def keeps_limits(session: Session, design: Design) -> bool:
+    """Whether a design keeps the task's limits on costs. Those are analytic, so the look is not charged."""
+    limits = session.task.limits
+    if not limits:
+        return True
+    costs = session.cost(design)
+    return all(costs[metric] <= limit for metric, limit in limits.items())
+
+
+def violations(task: Task, values: Mapping[str, float]) -> dict[str, float]:
+    """How far a design is beyond each limit, in units of the limit; 0 or less where that is kept.
+
+    Parameters
+    ----------
+    task : Task
+    values : mapping of str to float
+        Of an observation, or the costs alone: then what concerns accuracy is left out.
+
+    Returns
+    -------
+    dict of str to float
+        Metric of ``task.limits`` and ``task.least`` -> relative violation [1].
+    """
+    found = {metric: values[metric] / limit - 1 for metric, limit in task.limits.items()}
+    return found | {
+        metric: 1 - values[metric] / least for metric, least in task.least.items() if metric in values
+    }
+
+
+def logged(task: Task, seen: Observation) -> tuple[float, ...]:
+    """The objectives, to be minimised: accuracies as they are [%], costs by their natural logarithm.
+
+    A cost that is to be maximised has its sign turned in an observation; its logarithm has so here.
+    """
+    return tuple(
+        value
+        if name.startswith("accuracy")
+        else float(np.copysign(1, value) * np.log(max(abs(value), _TINY)))
+        for name, value in zip(task.objectives, seen.objectives, strict=True)
+    )
+
+
+def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
+    """A fitness to minimise; observations that break limits come after all others, by how far they do.
+
+    With one objective it is that objective. With several it is their augmented Chebyshev norm under
+    weights drawn anew (Knowles, ParEGO, 2006), each objective scaled between its best and its median
+    observed value and costs taken by their logarithm, so that a sequence of such fitnesses covers the
+    front. The worst value would be an outlier: a broken network's accuracy.
+
+    Parameters
+    ----------
+    session : Session
+        With at least one observation, where there are several objectives.
+    rng : numpy.random.Generator
+        Draws the weights; not used with one objective.
+
+    Raises
+    ------
+    SearchError
+        Where there are several objectives and nothing was observed.
+    """
+    task = session.task
+    if len(task.objectives) == 1:
+        return lambda seen: seen.objectives[0] if seen.feasible else _penalty(task, seen)
+    if not session.observations:
+        raise SearchError("several objectives are scaled by what was observed: query some designs first")
+    weights = rng.dirichlet(np.ones(len(task.objectives)))
+    observed = np.array([logged(task, seen) for seen in session.observations])
+    low = observed.min(axis=0)
+    span = np.maximum(np.median(observed, axis=0) - low, 1e-12)
+
+    def fitness(seen: Observation) -> float:
+        if not seen.feasible:
+            return _penalty(task, seen)
+        scaled = weights * (np.array(logged(task, seen)) - low) / span
+        return float(scaled.max() + 0.05 * scaled.sum())
+
+    return fitness
+
+
+def _penalty(task: Task, seen: Observation) -> float:
+    return _INFEASIBLE * (1 + sum(max(0.0, broken) for broken in violations(task, seen.values).values()))

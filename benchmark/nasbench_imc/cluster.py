@@ -1,0 +1,70 @@
+"""Connecting to a Dask scheduler that a user already has; Dask is imported only then (extra ``cluster``)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nasbench_imc.errors import BenchmarkError
+
+#: How long a scheduler may take to answer, and to have a first worker [s].
+PATIENCE = 15
+
+
+@contextmanager
+def connected(scheduler: str) -> Iterator[Any]:
+    """A client of a scheduler that answers and has workers.
+
+    Parameters
+    ----------
+    scheduler : str
+        Its address.
+
+    Raises
+    ------
+    BenchmarkError
+        Where Dask is not installed, the scheduler does not answer, or its workers are none.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise BenchmarkError(
+            f'--scheduler needs {error.name!r}, which is not installed: pip install "nasbench-imc[cluster]"'
+        ) from error
+    try:
+        client = Client(scheduler, timeout=PATIENCE)
+    except Exception as error:  # what answers may be no Dask scheduler at all
+        raise BenchmarkError(f"no Dask scheduler answers at {scheduler!r} ({error})") from error
+    with _quiet(), client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError as error:
+            raise BenchmarkError(f"the Dask scheduler at {scheduler} has no workers") from error
+        yield client
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask would print the traceback of its own attempts to reconnect beside the error that is raised."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def lost() -> BenchmarkError:
+    """What to raise where a scheduler no longer knows the work it was given."""
+    return BenchmarkError("the Dask scheduler was lost; run the command again to go on")
+
+
+def slots(client: Any) -> int:
+    """How many jobs the workers run at a time; 1 where the scheduler was lost, which the jobs will say."""
+    try:
+        return sum(client.nthreads().values())
+    except OSError:
+        return 1
