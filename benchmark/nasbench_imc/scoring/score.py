@@ -23,7 +23,7 @@ from nasbench_imc.suites import task as find_task
 
 #: Logs that one process reads at a time, and those below which further processes are not worth starting.
 _CHUNK = 64
-_FEW = 400
+_FEW = 2_000
 
 
 @dataclass(frozen=True, slots=True)
