@@ -12,6 +12,7 @@ import pytest
 import nasbench_imc as nbi
 from nasbench_imc.building import tasks as building
 from nasbench_imc.building.tasks import PLANS, Plan, freeze
+from nasbench_imc.hardware import grid
 from nasbench_imc.scoring.random_search import expected_best
 
 PLAN = {plan.name: plan for plan in PLANS["nb201"]}
@@ -32,6 +33,21 @@ def test_every_plan_is_shipped_and_no_other() -> None:
 @pytest.mark.parametrize("name", sorted(PLAN))
 def test_freezing_again_gives_the_shipped_file(bench: nbi.Benchmark, name: str) -> None:
     assert freeze(PLAN[name], bench).to_json() == shipped(name)
+
+
+def test_plans_of_the_hybrid_table() -> None:
+    """Every track in each suite, on configurations that exist; the joint space has over 100,000 designs."""
+    plans = PLANS["hybrid"]
+    assert len({plan.name for plan in plans}) == len(plans) >= 24 - len(PLAN)
+    assert {plan.track for plan in plans if plan.suite == "dev"} == set("SCMJFT")
+    assert {plan.track for plan in plans if plan.suite == "test"} == set("SCMJFT")
+    known = {config.id: config for config in grid()}
+    reference = {config.accuracy_class for config in known.values() if config.reference}
+    for plan in plans:
+        assert set(plan.hardware) | set(plan.sources) <= set(known)
+        if plan.track == "J":
+            assert {known[id_].accuracy_class for id_ in plan.hardware} == reference
+            assert 1_728 * len(plan.hardware) * len(plan.weight_bits) * len(plan.sparsity) == 110_592
 
 
 def test_simulated_runs_are_as_many_for_each_label_seed() -> None:

@@ -26,6 +26,20 @@ def test_a_network_learns_and_equal_runs_give_equal_weights(data):
         assert torch.equal(a, b)
 
 
+def test_validated_at_quarters_or_after_each_epoch(data):
+    assert training.marks(0, 175) == ()
+    assert training.marks(1, 175) == (44, 88, 131, 175)
+    assert training.marks(2, 175) == (88, 175, 262, 350)
+    assert training.marks(30, 175) == tuple(range(175, 30 * 175 + 1, 175))
+    told = []
+    done = training.train(
+        CODE, data, training.Recipe(epochs=2, batch=64), seed=0, on_mark=lambda *mark: told.append(mark)
+    )
+    assert told == list(zip((0.5, 1.0, 1.5, 2.0), done.validation_accuracy, strict=True))
+    assert len(done.training_loss) == len(done.seconds) == 4
+    assert all(0 < loss < 5 for loss in done.training_loss)
+
+
 def test_another_seed_gives_another_network(data):
     recipe = training.Recipe(epochs=1, batch=64)
     a, b = (training.train(CODE, data, recipe, seed=seed).network for seed in (0, 1))

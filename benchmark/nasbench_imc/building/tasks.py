@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -68,7 +69,46 @@ _SRAM = ("sram-digital-r128",)
 _PCM = ("pcm-r512-adc8-mux4",)
 _ALL = ("sram-digital-r64", "sram-digital-r128", "sram-digital-r256", *_PCM)  # all that have an accuracy
 _COSTS = ("energy", "latency", "area")
+_JOINT = (  # the classes of the reference chips, each with both numbers of columns an ADC
+    "sram-digital-r128",
+    "sram-digital-r256",
+    *(
+        f"{kind}-mux{columns}"
+        for kind in (
+            "sram-analog-r64-adc6",
+            "sram-analog-r256-adc8",
+            "rram-sliced-r64-adc6",
+            "rram-sliced-r128-adc8",
+            "rram-analog-r256-adc8",
+            "pcm-r128-adc6",
+            "pcm-r256-adc8",
+        )
+        for columns in (4, 16)
+    ),
+)
 
+
+def _joint(
+    name: str,
+    suite: str,
+    objectives: tuple[str, ...] = ("accuracy",),
+    limits: Mapping[str, float] = MappingProxyType({}),
+    least: Mapping[str, float] = MappingProxyType({}),
+) -> Plan:
+    """Networks, bits, sparsity and hardware of ``hybrid`` together: 110,592 designs."""
+    return Plan(
+        f"hybrid/joint/{name}",
+        suite,
+        _JOINT,
+        objectives,
+        limits,
+        least,
+        weight_bits=(8, 4),
+        sparsity=(0.0, 0.5),
+    )
+
+
+# Budgets and limits of `hybrid` are provisional until the searchers are measured on its table.
 PLANS = {
     "nb201": (
         Plan("nb201/sram-digital/S-accuracy", "dev", _SRAM, budget=40),
@@ -84,7 +124,51 @@ PLANS = {
         Plan("nb201/joint/J-front", "test", _ALL, ("accuracy", "energy", "area")),
         Plan("nb201/joint/J-energy-area", "test", _ALL, limits={"energy": 0.2, "area": 0.2}, budget=100),
         Plan("nb201/sram-to-pcm-1d/T-energy", "test", _PCM, ("accuracy", "energy"), sources=_SRAM),
-    )
+    ),
+    "hybrid": (
+        Plan("hybrid/sram-analog/S-accuracy", "dev", ("sram-analog-r256-adc8-mux4",), budget=100),
+        Plan("hybrid/rram-sliced/C-energy", "dev", ("rram-sliced-r64-adc6-mux16",), limits={"energy": 0.3}),
+        Plan("hybrid/pcm-1d/M-energy", "dev", ("pcm-r128-adc6-mux4",), ("accuracy", "energy")),
+        Plan(
+            "hybrid/rram-analog/M-latency", "dev", ("rram-analog-r256-adc8-mux16",), ("accuracy", "latency")
+        ),
+        _joint("J-edap", "dev", ("edap",), least={"accuracy": 0.05}),
+        Plan("hybrid/sram-analog/F-accuracy", "dev", ("sram-analog-r64-adc6-mux4",), multi_fidelity=True),
+        Plan(
+            "hybrid/sram-to-rram/T-accuracy",
+            "dev",
+            ("rram-analog-r256-adc8-mux16",),
+            sources=("sram-digital-r128", "sram-analog-r256-adc8-mux4"),
+        ),
+        Plan("hybrid/rram-analog/S-accuracy", "test", ("rram-analog-r256-adc8-mux16",), budget=100),
+        Plan("hybrid/pcm-30d/S-accuracy", "test", ("pcm-r256-adc8-mux4",), at="30d", budget=100),
+        Plan("hybrid/sram-digital/C-latency", "test", ("sram-digital-r128",), limits={"latency": 0.3}),
+        Plan("hybrid/pcm-1d/C-memory", "test", ("pcm-r256-adc8-mux4",), limits={"weight_memory": 0.3}),
+        Plan(
+            "hybrid/sram-analog/M-energy-area",
+            "test",
+            ("sram-analog-r64-adc6-mux4",),
+            ("accuracy", "energy", "area"),
+        ),
+        Plan(
+            "hybrid/rram-sliced/M-energy-latency-area",
+            "test",
+            ("rram-sliced-r128-adc8-mux16",),
+            ("accuracy", *_COSTS),
+        ),
+        _joint("J-energy-area", "test", limits={"energy": 0.2, "area": 0.2}),
+        _joint("J-front", "test", ("accuracy", "energy", "area")),
+        _joint("J-edap-high", "test", ("edap",), least={"accuracy": 0.01}),
+        Plan("hybrid/pcm-1d/F-accuracy", "test", ("pcm-r256-adc8-mux4",), multi_fidelity=True),
+        Plan(
+            "hybrid/sram-to-pcm-30d/T-energy",
+            "test",
+            ("pcm-r256-adc8-mux4",),
+            ("accuracy", "energy"),
+            at="30d",
+            sources=("sram-digital-r128", "sram-analog-r64-adc6-mux4"),
+        ),
+    ),
 }
 
 

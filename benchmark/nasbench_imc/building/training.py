@@ -85,13 +85,13 @@ class Trained:
     network : HybridNetwork
         In evaluation mode.
     validation_accuracy : tuple of float
-        After each epoch [%].
+        At each of :func:`marks` [%].
     training_loss : tuple of float
-        Mean over each epoch.
+        Mean since the mark before.
     test_accuracy : float
         At the end [%].
     seconds : tuple of float
-        Processor time of each epoch's training, evaluation left out [core-s].
+        Processor time of training since the mark before, evaluation left out [core-s].
     """
 
     network: HybridNetwork
@@ -113,6 +113,19 @@ def crossbar_weights(network: nn.Module) -> list[Tensor]:
     return [m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 
 
+def marks(epochs: int, steps: int) -> tuple[int, ...]:
+    """Steps after which a network is validated: those that end an epoch, or a quarter of fewer than four.
+
+    Parameters
+    ----------
+    epochs, steps : int
+        Epochs, and steps of one.
+    """
+    parts = epochs if epochs >= 4 else 4
+    ends = {round(epochs * steps * part / parts) for part in range(1, parts + 1)}
+    return tuple(sorted(ends - {0}))
+
+
 def train(
     code: str,
     data: Cifar10,
@@ -120,7 +133,7 @@ def train(
     seed: int,
     *,
     start: HybridNetwork | None = None,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_mark: Callable[[float, float], None] | None = None,
 ) -> Trained:
     """Train a network.
 
@@ -132,8 +145,8 @@ def train(
     seed : int
     start : HybridNetwork, optional
         The network of that code to go on from; it is changed. Default: a fresh one.
-    on_epoch : callable, optional
-        Told the epoch's number (from 1) and the validation accuracy [%] after it.
+    on_mark : callable, optional
+        Told at each mark the epochs done so far and the validation accuracy [%].
     """
     initial, rng = generators(code, seed)
     network = HybridNetwork(code, initial) if start is None else start
@@ -145,24 +158,28 @@ def train(
     result = network if average is None else cast(HybridNetwork, average.module)
     padded = pad(data.train)
     labels = torch.from_numpy(data.train.labels)
-    losses, accuracies, seconds = [], [], []
-    for epoch in range(recipe.epochs):
-        network.train()
-        began = time.process_time()
+    losses: list[float] = []
+    accuracies: list[float] = []
+    seconds: list[float] = []
+    ends, done, total, began = marks(recipe.epochs, steps), 0, 0.0, time.process_time()
+    for _ in range(recipe.epochs):
         order = torch.randperm(len(labels), generator=rng)
-        total = 0.0
         for step in range(steps):
+            network.train()
             chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
             images = augmented(padded, chosen, rng)
             total += _step(network, weights, optimiser, images, labels[chosen], recipe, rng)
             schedule.step()
             if average is not None:
                 average.update_parameters(network)
-        seconds.append(time.process_time() - began)
-        losses.append(total / steps)
-        accuracies.append(accuracy(result, data.validation))
-        if on_epoch is not None:
-            on_epoch(epoch + 1, accuracies[-1])
+            done += 1
+            if done in ends:
+                seconds.append(time.process_time() - began)
+                losses.append(total / (done - (ends[ends.index(done) - 1] if len(losses) else 0)))
+                accuracies.append(accuracy(result, data.validation))
+                if on_mark is not None:
+                    on_mark(done / steps, accuracies[-1])
+                total, began = 0.0, time.process_time()
     return Trained(result, tuple(accuracies), tuple(losses), accuracy(result, data.test), tuple(seconds))
 
 
