@@ -218,6 +218,18 @@ def test_damaged_table_is_one_line(tmp_path: Path) -> None:
     assert "nb201.h5" in done.stderr
 
 
+def test_score_pairs(call: Call, logs: Path) -> None:
+    rows = json.loads(call("score", logs, "--pairs", "--json").out)
+    scores = score(read_logs(logs))
+    (made,) = scores.comparisons(S)
+    assert [(row["task"], row["first"], row["second"]) for row in rows] == [(S, made.first, made.second)]
+    assert rows[0]["difference"] == made.difference
+    assert (rows[0]["p"], rows[0]["verdict"]) == (None, "untested")
+    shown = call("score", logs, "--pairs").out
+    assert f"{made.difference:.3f}" in shown
+    assert "untested: fewer than 6 common seeds" in shown
+
+
 def test_leaderboard(call: Call, logs: Path, tmp_path: Path) -> None:
     shown = call("leaderboard", logs, "--no-page", "--out", tmp_path / "board")
     assert (shown.status, shown.err) == (0, "")

@@ -14,16 +14,9 @@ from rich.console import Console
 
 import nasbench_imc as nbi
 from nasbench_imc.errors import BenchmarkError
-from nasbench_imc.leaderboard import (
-    as_csv,
-    as_latex,
-    as_markdown,
-    as_terminal,
-    recommendations,
-    write_page,
-)
-from nasbench_imc.runs.log import RunLog
+from nasbench_imc.leaderboard import TIERS, as_csv, as_latex, as_markdown, as_terminal, write_page
 from nasbench_imc.scoring import Scores
+from nasbench_imc.scoring.ratings import method_set
 from nasbench_imc.suites import Task
 
 ATTACK = "<script>alert(1)</script>"
@@ -45,10 +38,16 @@ def _task(bench, name, track):
         "table_version": "9.8.7",
         "table_sha256": "0" * 64,
         "hardware": [hardware],
+        "weight_bits": [8],
+        "sparsity": [0.0],
+        "sources": [],
         "at": "1d",
         "objectives": ["accuracy", *costs],
         "limits": {"energy": limit} if track == "C" else {},
+        "least": {},
+        "fidelities": [],
         "budget": CHECKPOINTS[-1],
+        "max_proposals": 400,
         "checkpoints": CHECKPOINTS,
         "label_seeds": 3,
         "frozen": {
@@ -66,6 +65,12 @@ def _task(bench, name, track):
     return Task.from_json(json.dumps(data), name)
 
 
+def _designs(task, method, seed):
+    """A few designs that overlap from method to method; none where a run failed at once."""
+    archs = task.domain.space.architectures[7 + 13 * method + seed : 900 : 150]
+    return tuple(nbi.Design(arch, task.hardware[0]) for arch in archs[: task.max_recommended])
+
+
 def _scores(tasks, methods=METHODS, seeds=4, official=True, error="boom"):
     """Scores whose regret is random; the last method's first run failed."""
     rng = np.random.default_rng(1)
@@ -73,7 +78,8 @@ def _scores(tasks, methods=METHODS, seeds=4, official=True, error="boom"):
     for task in tasks:
         for k, method in enumerate(methods):
             for seed in range(seeds):
-                regret = (0.2 + 0.2 * k) * np.array(RANDOM) * rng.uniform(0.8, 1.2, 3)
+                random = np.array(task.frozen.random_regret)
+                regret = (0.2 + 0.2 * k) * random * rng.uniform(0.8, 1.2, len(random))
                 failed = method == methods[-1] and seed == 0 and len(methods) > 1
                 lines.append(
                     {
@@ -86,8 +92,9 @@ def _scores(tasks, methods=METHODS, seeds=4, official=True, error="boom"):
                         "proposals": 20,
                         "seconds": 0.5 + k,
                         "official": official,
-                        "score": regret.sum() / sum(RANDOM),
+                        "score": regret.sum() / random.sum(),
                         "regret": regret,
+                        "recommended": _designs(task, k, seed),
                     }
                 )
     return Scores(tuple(tasks), tuple(sorted(methods)), pd.DataFrame(lines))
@@ -136,15 +143,10 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(scores, bench, tmp_path_factory):
+def page(scores, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
-    write_page(scores, path, _recommended(scores, bench))
+    write_page(scores, path)
     return path.read_text(encoding="utf-8")
-
-
-def _recommended(scores, bench):
-    designs = [nbi.Design(arch, "sram-digital-r128") for arch in bench.architectures[7:900:40]]
-    return {(task.name, method): designs for task in scores.tasks for method in scores.methods}
 
 
 def _markdown_rows(text):
@@ -159,9 +161,11 @@ def test_csv_holds_every_value_in_full_precision(scores, tasks):
     assert [row["method"] for row in rows] == list(board.index)
     for row in rows:
         line = board.loc[row["method"]]
-        for column, name in (("mean_rank", "mean_rank"), ("score [1]", "score"), ("score_low_95 [1]", "low")):
-            assert float(row[column]) == line[name]
-        assert float(row["median_run_time [s]"]) == line["seconds"]
+        named = {"mean_rank": "mean_rank", "elo": "elo", "score [1]": "score", "score_low_95 [1]": "low"}
+        assert all(float(row[column]) == line[name] for column, name in named.items())
+        assert float(row["overhead [s]"]) == line["seconds"]
+        assert (row["board"], row["trust"]) == ("main", "self-reported")
+        assert row["elo_low_95"] == ""  # three tasks show no spread
         assert (int(row["rank"]), int(row["runs"])) == (line["rank"], line["runs"])
         assert int(row["failed_runs"]) == line["failed"]
         for task in tasks:
@@ -180,10 +184,10 @@ def test_markdown_shows_the_scores_with_the_best_in_bold(scores, tasks):
         assert [float(cell.strip("*")) for cell in shown] == list(board[task.name].round(3))
         bold = [cell.startswith("**") for cell in shown]
         assert bold == list(board[task.name].round(3) == board[task.name].round(3).min())
-    assert [float(row[3]) for row in rows] == list(board.score.round(3))
-    assert [row[4] for row in rows] == [
-        f"{low:.3f} to {high:.3f}" for low, high in zip(board.low, board.high, strict=True)
+    assert [row[head.index("score")] for row in rows] == [
+        f"{line.score:.3f} ({line.low:.3f} to {line.high:.3f})" for line in board.itertuples()
     ]
+    assert [row[head.index("Elo")] for row in rows] == [f"{rating:.0f}" for rating in board.elo]
     assert [int(row[-2]) for row in rows] == list(board.failed)
 
 
@@ -191,7 +195,7 @@ def test_scores_that_look_equal_are_bold_together(tasks):
     scores = _scores(tasks[:1], methods=("a", "b"), seeds=1)
     scores.runs["score"] = [0.50001, 0.50002]
     _, rows = _markdown_rows(as_markdown(scores))
-    assert [row[5] for row in rows] == ["**0.500**", "**0.500**"]
+    assert [row[6] for row in rows] == ["**0.500**", "**0.500**"]
 
 
 def test_latex_escapes_names_and_marks_the_best(scores, tasks):
@@ -204,7 +208,7 @@ def test_latex_escapes_names_and_marks_the_best(scores, tasks):
     board = scores.leaderboard()
     for line, (_, values) in zip(body, board.iterrows(), strict=True):
         cells = [cell.strip() for cell in line.removesuffix(r"\\").split(" & ")]
-        for cell, task in zip(cells[5:8], tasks, strict=True):
+        for cell, task in zip(cells[6:9], tasks, strict=True):
             value = f"{values[task.name]:.3f}"
             best = values[task.name] == board[task.name].min()
             assert cell == (rf"\textbf{{{value}}}" if best else value)
@@ -241,6 +245,7 @@ def test_terminal_table_fits_its_width(scores, width, has_tasks):
     assert f"{board.score.iloc[0]:.3f}" in text
     for value in board[scores.tasks[0].name]:
         assert (f" {value:.3f} " in text) == has_tasks
+    assert all(len(line.rstrip()) <= width for line in text.splitlines())
     assert ("wider terminal" in text) != has_tasks
 
 
@@ -259,7 +264,7 @@ def test_page_is_well_formed_and_loads_nothing(page, scores, bench):
     assert not re.search(r"url\((?!#)|@import|https?://", page)
     assert len(parsed.ids) == len(set(parsed.ids))
     assert {link[1:] for link in parsed.links if link.startswith("#")} <= set(parsed.ids)
-    assert page.count('<svg class="plot"') == 2 * len(scores.tasks)
+    assert page.count('<svg class="plot"') == 2 * len(scores.tasks) + 1  # one task has two objectives
     assert bench.sha256 in parsed.text
     assert len(page) < 1_000_000
 
@@ -270,8 +275,8 @@ def test_page_shows_the_scores(page, scores):
     for row, (method, line) in zip(rows, board.iterrows(), strict=True):
         cells = [cell.strip() for cell in _cells(row)]
         assert cells[:2] == [f"{line['rank']:.0f}", method]
-        expected = [f"{line[name]:.3f}" for name in ("score", *(task.name for task in scores.tasks))]
-        assert [cells[3], *cells[5:8]] == expected
+        interval = f"{line.score:.3f} {line.low:.3f} to {line.high:.3f}"
+        assert cells[4:9] == [f"{line.elo:.0f}", interval, *(f"{line[t.name]:.3f}" for t in scores.tasks)]
 
 
 def _cells(row):
@@ -292,12 +297,12 @@ def test_page_escapes_names_and_errors(tasks, tmp_path):
     assert "{{ 7 * 7 }}" in parsed.text
 
 
-def test_page_has_the_same_bytes_each_time(page, scores, bench, tmp_path):
+def test_page_has_the_same_bytes_each_time(page, scores, tmp_path):
     import matplotlib
 
     with matplotlib.rc_context({"font.size": 20, "axes.grid": False}):  # a user's own settings
         before = dict(matplotlib.rcParams)
-        write_page(scores, tmp_path / "again.html", _recommended(scores, bench))
+        write_page(_scores(scores.tasks), tmp_path / "again.html")
         assert dict(matplotlib.rcParams) == before
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
 
@@ -306,7 +311,8 @@ def test_one_run_of_one_method_on_one_task(tasks, tmp_path):
     scores = _scores(tasks[2:], methods=("only",), seeds=1)
     score = f"{scores.runs.score[0]:.3f}"
     _, rows = _markdown_rows(as_markdown(scores))
-    assert rows == [["1", "only", "1.00", score, f"{score} to {score}", f"**{score}**", "1", "0", "0.5"]]
+    span = f"{score} ({score} to {score})"
+    assert rows == [["1", "only", "self-reported", "1.00", "1000", span, f"**{score}**", "1", "0", "0.5"]]
     write_page(scores, tmp_path / "page.html")
     parsed = _Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert score in parsed.text
@@ -338,19 +344,178 @@ def test_a_failed_write_leaves_the_old_page(scores, tmp_path, monkeypatch):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
-def test_recommendations_are_what_stands_at_the_end():
-    task = nbi.tasks()[0]
-    archs = task.domain.space.architectures[:3]
-    queries = [
-        {"query": {"arch": arch}, "values": {"accuracy": 50.0 + k, "energy": 1.0}, "proposals": k + 1}
-        for k, arch in enumerate(archs)
-    ]
-    named = [*queries, {"recommend": [{"arch": archs[0]}]}]
-    logs = [
-        RunLog("m", task.name, seed, "1", "0", True, tuple(events), "budget", "", 3, 3, 0.1)
-        for seed, events in enumerate((queries, named))
-    ]
-    hardware = task.hardware[0]
-    assert recommendations(logs) == {
-        (task.name, "m"): [nbi.Design(archs[2], hardware), nbi.Design(archs[0], hardware)]
-    }
+def _table(scores, method, **fields):
+    """A copy of a method's runs under another name."""
+    rows = scores.runs[scores.runs.method == METHODS[0]].copy()
+    return rows.assign(method=method, **fields)
+
+
+def _with(scores, *more):
+    runs = pd.concat([scores.runs, *more], ignore_index=True)
+    return Scores(scores.tasks, tuple(sorted(set(runs.method))), runs)
+
+
+@pytest.fixture(scope="module")
+def mixed(scores, tasks):
+    """Beside the complete methods two slow ones: two seeds on two tasks."""
+    slow = [_table(scores, f"slow-{k}", official=k > 0) for k in range(2)]
+    few = [rows[rows.task.isin([task.name for task in tasks[:2]]) & (rows.seed < 2)] for rows in slow]
+    return _with(scores, *few)
+
+
+def test_slow_methods_rank_in_a_table_of_their_own(scores, mixed, tasks):
+    rows = list(csv.DictReader(io.StringIO(as_csv(mixed))))
+    main, subset = ([row for row in rows if row["board"] == name] for name in ("main", "subset 1"))
+    alone = list(csv.DictReader(io.StringIO(as_csv(scores))))
+    assert main == alone
+    assert {row["method"] for row in subset} == {*METHODS, "slow-0", "slow-1"}
+    assert {row["runs"] for row in subset} == {"4"}
+    assert all(row[f"score {tasks[2].name} [1]"] == "" for row in subset)
+    first = next(row for row in subset if row["method"] == METHODS[0])
+    twin = next(row for row in subset if row["method"] == "slow-1")
+    same = [name for name in first if name not in ("method", "official")]
+    assert [first[name] for name in same] == [twin[name] for name in same]
+    runs = scores.runs[(scores.runs.method == METHODS[0]) & (scores.runs.seed < 2)]
+    expected = runs[runs.task == tasks[0].name].score.mean()
+    assert float(first[f"score {tasks[0].name} [1]"]) == pytest.approx(expected, rel=1e-14)
+    for text in (as_markdown(mixed), as_latex(mixed)):
+        assert text.count("subset 1: 2 tasks, 2 seeds") == 1
+        assert text.count("slow-1") == 2  # a row, and the list of the set
+
+
+def test_slow_methods_on_the_page(mixed, tmp_path):
+    write_page(mixed, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    parsed = _Page(text)
+    assert parsed.opened == []
+    assert text.count('<table class="sortable">') == 2
+    assert "subset 1: 2 tasks, 2 seeds" in parsed.text
+    assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_every_format_carries_the_set_of_methods(scores, tmp_path):
+    stamp = method_set(METHODS)
+    write_page(scores, tmp_path / "page.html")
+    page = _Page((tmp_path / "page.html").read_text(encoding="utf-8")).text
+    console = Console(width=300, file=io.StringIO(), color_system=None)
+    console.print(as_terminal(scores, 300))
+    for text in (as_markdown(scores), as_latex(scores), page, console.file.getvalue()):
+        assert f"method set {stamp} (" in text
+        assert text.count("random") >= 2
+    for row in csv.DictReader(io.StringIO(as_csv(scores))):
+        assert (row["method_set"], row["methods"].split("; ")) == (stamp, sorted(METHODS))
+
+
+def test_trust_tiers(scores, tmp_path):
+    tiers = {"random_search": TIERS[1], ATTACK: TIERS[2]}
+    found = {row["method"]: row["trust"] for row in csv.DictReader(io.StringIO(as_csv(scores, tiers)))}
+    assert found == {"random_search": "replayed", ATTACK: "re-run", "b|a*r": "self-reported"}
+    write_page(scores, tmp_path / "page.html", tiers)
+    for text in (as_markdown(scores, tiers), as_latex(scores, tiers), (tmp_path / "page.html").read_text()):
+        rows = text.split("1,000")[0]
+        assert all(rows.count(tier) >= 2 for tier in TIERS)
+    with pytest.raises(nbi.UnknownNameError, match="unknown trust tier 'sworn'"):
+        as_markdown(scores, {"random_search": "sworn"})
+
+
+def test_many_tasks_have_no_columns_but_in_the_csv_file(bench):
+    tasks = [_task(bench, f"nb201/chip/S-{k}", "S") for k in range(9)]
+    scores = _scores(tasks)
+    head, _ = _markdown_rows(as_markdown(scores))
+    assert head == [
+        "rank", "method", "trust", "mean rank", "Elo", "score", "runs", "failed runs", "overhead \\[s\\]"
+    ]  # fmt: skip
+    assert f"score {tasks[8].name} [1]" in as_csv(scores)
+    assert "bold" not in as_markdown(scores)
+
+
+@pytest.fixture(scope="module")
+def wide(bench):
+    """Eight tasks, eight methods, eleven seeds: enough for intervals and the diagram."""
+    tasks = [_task(bench, f"nb201/chip/S-{k}", "S") for k in range(8)]
+    return _scores(tasks, methods=(ATTACK, *(f"method-{k}" for k in range(6)), "random_search"), seeds=11)
+
+
+def test_page_compares_methods(wide, tmp_path):
+    write_page(wide, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    parsed = _Page(text)
+    assert parsed.opened == []
+    assert parsed.scripts == 1
+    diagram = re.search(r'aria-label="Critical-difference diagram".*?<svg.*?</svg>', text, flags=re.DOTALL)
+    board = wide.leaderboard()
+    shown = _Page(diagram.group()).text
+    for method in wide.methods:
+        assert method[:23] in shown
+        assert f"({board.loc[method, 'mean_rank']:.2f})" in shown
+    assert "@" not in shown
+    assert "CD 3.71" in shown  # k = 8, N = 8: 3.031 sqrt(8 * 9 / (6 * 8)) = 3.71
+    duels = text.split('<table class="duels">')[1].split("</table>")[0]
+    rows = [_cells(row)[1:] for row in duels.split("<tbody>")[1].split("</tr>")[:-1]]
+    counts = [[[int(n) for n in cell.split(" / ")] if cell else None for cell in row] for row in rows]
+    for i, row in enumerate(counts):
+        assert row[i] is None
+        for j, cell in enumerate(row):
+            if i != j:
+                assert sum(cell) == 8
+                assert cell == counts[j][i][::-1]
+    assert counts[0][7] == [8, 0, 0]  # 0.2 against 1.6 times random search's regret
+
+
+def test_page_says_why_there_is_no_diagram(page, wide, bench, tmp_path):
+    assert "takes at least 5 tasks; these are 3." in _Page(page).text
+    scores = _scores(wide.tasks, methods=[f"m{k}" for k in range(21)], seeds=1)
+    write_page(scores, tmp_path / "page.html")
+    text = _Page((tmp_path / "page.html").read_text(encoding="utf-8")).text
+    assert "of 21 methods it would not be legible (20 at most)" in text
+    assert "Too many to list here" in text
+    two = _scores(wide.tasks[:1], methods=("a", "b"), seeds=1)
+    write_page(two, tmp_path / "page.html")
+    assert "fewer than three methods" in (tmp_path / "page.html").read_text()
+
+
+def test_notes_say_that_seeds_are_too_few(scores, wide):
+    note = "With 4 seeds no difference within a task can be significant: 3 pairs of methods"
+    assert note in as_markdown(scores)
+    assert "no difference within a task" not in as_markdown(wide)  # 28 pairs need 11
+    assert "No intervals of them: 3 tasks, and it takes 5." in as_markdown(scores)
+    assert "95 % bootstrap over 1 cluster of tasks" in as_markdown(wide)
+
+
+def test_methods_that_recommend_nothing_or_share_no_seed(tasks, tmp_path):
+    scores = _scores(tasks[1:2], methods=("a", "b"), seeds=7)
+    scores.runs["recommended"] = [()] * len(scores.runs)
+    scores.runs.loc[scores.runs.method == "b", "seed"] += 7
+    write_page(scores, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "nan" not in _Page(text).text
+    assert text.count('<svg class="plot"') == 3
+
+
+def test_shipped_tasks_of_other_tracks(tmp_path):
+    names = ("joint/J-edap", "joint/J-front", "sram-to-pcm-1d/T-energy")
+    write_page(_scores([nbi.task(f"nb201/{name}") for name in names], seeds=2), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    parsed = _Page(text)
+    joint = nbi.task("nb201/joint/J-edap")
+    limits = f"accuracy ≥ {joint.least['accuracy']:g} %"
+    assert f"least edap · {limits} · hardware {len(joint.hardware)} configurations" in parsed.text
+    assert "EDAP [µJ·µs·mm²]" in parsed.text
+    assert "Mean regret [decades]" in parsed.text
+    assert "With 3 objectives no attainment surface is drawn" in parsed.text
+    assert "labels of sram-digital-r128 are free" in parsed.text
+    assert text.count('<svg class="plot"') == 2 * 3 + 1
+    assert "Of the grey designs one in" in parsed.text
+
+
+def test_with_more_costs_hypervolume_alone_is_shown(bench, tmp_path):
+    task = _task(bench, "nb201/chip/M-two", "M")
+    data = json.loads(task.to_json())
+    data["objectives"] = ["accuracy", "energy", "area"]
+    for end, area in (("ideal", 1.0), ("nadir", 9.0)):
+        data["frozen"][end]["area"] = area
+    scores = _scores([Task.from_json(json.dumps(data), "two costs")])
+    write_page(scores, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "With 3 objectives no attainment surface is drawn" in text
+    assert text.count('<svg class="plot"') == 2

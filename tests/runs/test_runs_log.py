@@ -109,7 +109,19 @@ def test_not_a_log(path: Path, content: bytes) -> None:
         read_log(path)
 
 
-@pytest.mark.parametrize("content", [b"[]\n[]\n", b"1\n2\n", b"{}\n{}\n", b"null\nnull\n", b"[" * 90_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]\n[]\n",
+        b"1\n2\n",
+        b"{}\n{}\n",
+        b"null\nnull\n",
+        b"{}, {}\n{}\n",
+        b"{}\n\n{}\n",
+        b"]\n[",
+        b"[" * 90_000,
+    ],
+)
 def test_json_that_is_no_log(path: Path, content: bytes) -> None:
     path.write_bytes(gzip.compress(content))
     with pytest.raises(nbi.LogError, match="is not a run log"):

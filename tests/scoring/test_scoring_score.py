@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import nasbench_imc as nbi
 from nasbench_imc.runs import RunLog
-from nasbench_imc.scoring import regret_curve, score
-from nasbench_imc.scoring.score import bootstrap_interval
+from nasbench_imc.runs.log import log_path, write_log
+from nasbench_imc.scoring import regret_curve, score, score_folder, standing
+from nasbench_imc.scoring.bootstrap import mean_interval
 from nasbench_imc_baselines import random_search
 
 S, M = "nb201/sram-digital/S-accuracy", "nb201/sram-digital/M-energy"
@@ -134,11 +140,11 @@ def test_order_of_the_logs_does_not_matter(logs: list[RunLog]) -> None:
 
 def test_bootstrap_is_deterministic_and_covers() -> None:
     values = np.random.default_rng(0).normal(size=30)
-    low, high = bootstrap_interval(values)
-    assert bootstrap_interval(values) == (low, high)
+    low, high = mean_interval(values)
+    assert mean_interval(values) == (low, high)
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(30), rel=0.1)
-    assert bootstrap_interval(np.array([0.5])) == (0.5, 0.5)
+    assert mean_interval(np.array([0.5])) == (0.5, 0.5)
 
 
 def test_failed_runs_are_counted_and_scored(logs: list[RunLog]) -> None:
@@ -148,6 +154,62 @@ def test_failed_runs_are_counted_and_scored(logs: list[RunLog]) -> None:
     assert cells.loc[(S, "lost"), "failed"] == 3
     worst = 7 * (task.frozen.best - task.frozen.worst) / sum(task.frozen.random_regret)
     assert cells.loc[(S, "lost"), "score"] == pytest.approx(worst)
+
+
+def test_what_stands_at_the_end_is_kept(bench: nbi.Benchmark, logs: list[RunLog]) -> None:
+    scores = score(logs)
+    for made in logs:
+        expected = tuple(standing(nbi.task(made.task), made.events)[-1])
+        assert scores.recommended(made.task, made.method)[made.seed] == expected
+    assert len(scores.recommended(S, "first")) == 3
+    assert scores.recommended(S, "nobody") == []
+
+
+def test_a_folder_is_scored_by_any_number_of_processes(
+    logs: list[RunLog], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for made in logs:
+        write_log(made, log_path(tmp_path, made.task, made.method, made.seed))
+    module = sys.modules["nasbench_imc.scoring.score"]  # the package's name of it is the function's
+    monkeypatch.setattr(module, "_FEW", 2)
+    monkeypatch.setattr(module, "_CHUNK", 5)
+    expected = score(logs)
+    for jobs in (1, 2):
+        found = score_folder(tmp_path, jobs)
+        assert (found.tasks, found.methods) == (expected.tasks, expected.methods)
+        pd.testing.assert_frame_equal(found.runs, expected.runs)
+    write_log(replace(logs[0], table_sha256="0" * 64), tmp_path / "other.jsonl.gz")
+    with pytest.raises(nbi.LogError, match="was made with table 000000000000"):
+        score_folder(tmp_path, 2)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(nbi.LogError, match="there are no run logs"):
+        score_folder(tmp_path / "none")
+
+
+def test_logs_are_scored_as_they_come(logs: list[RunLog]) -> None:
+    """None is held once the next one is asked for."""
+    alive: list[weakref.ref[RunLog]] = []
+
+    def reading() -> Iterator[RunLog]:
+        for made in logs:
+            assert sum(reference() is not None for reference in alive) <= 1
+            copy = replace(made)
+            alive.append(weakref.ref(copy))
+            yield copy
+            del copy
+
+    assert len(score(reading()).runs) == len(logs)
+
+
+def test_ratings_follow_the_scores(logs: list[RunLog]) -> None:
+    scores = score(
+        [*logs, *(replace(made, method="random_search") for made in logs if made.method == "first")]
+    )
+    board = scores.leaderboard()
+    assert board.loc["random_search", "elo"] == board.loc["first", "elo"] == 1000
+    assert board.loc["early", "elo"] < 1000
+    ends = ["mean_rank_low", "mean_rank_high", "elo_low", "elo_high"]
+    assert board[ends].isna().all(axis=None)  # two tasks
 
 
 def test_no_logs() -> None:

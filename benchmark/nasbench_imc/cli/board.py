@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nasbench_imc.cli.common import json_option, print_json, print_table
 from nasbench_imc.files import replacing
 
+if TYPE_CHECKING:
+    from nasbench_imc.scoring import Scores
+
 _logs = click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
+
+
+_jobs = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default="all cores",
+    help="Processes that read logs, where there are many.",
+)
 
 
 @click.command()
 @_logs
+@click.option("--pairs", is_flag=True, help="Compare methods pair by pair on each task instead.")
+@_jobs
 @json_option
-def score(logs: Path, as_json: bool) -> None:
+def score(logs: Path, pairs: bool, jobs: int, as_json: bool) -> None:
     """Score the runs whose logs lie below the folder LOGS: every method on every task."""
-    from nasbench_imc.runs import read_logs
-    from nasbench_imc.scoring import score as score_logs
+    from nasbench_imc.scoring import score_folder
 
-    frame = score_logs(read_logs(logs)).by_task()
+    scores = score_folder(logs, jobs)
+    if pairs:
+        _compare(scores, as_json)
+        return
+    frame = scores.by_task()
     if as_json:
         print_json(frame.to_dict(orient="records"))
         return
@@ -42,29 +62,57 @@ def score(logs: Path, as_json: bool) -> None:
     click.echo("score: regret in units of random search's; 0 is the table's best, lower is better")
 
 
+def _compare(scores: Scores, as_json: bool) -> None:
+    from nasbench_imc.scoring.compare import MIN_PAIRS
+
+    made = [(task.name, pair) for task in scores.tasks for pair in scores.comparisons(task.name)]
+    if as_json:
+        rows = [{"task": task, **asdict(pair)} for task, pair in made]
+        # JSON has no NaN, which a difference is without a common seed.
+        print_json([{name: None if value != value else value for name, value in row.items()} for row in rows])
+        return
+    print_table(
+        ("task", "first", "second", "difference", "95 % interval", "seeds", "p", "p, Holm", "first is"),
+        [
+            (
+                task,
+                pair.first,
+                pair.second,
+                f"{pair.difference:.3f}" if pair.pairs else "-",
+                f"{pair.low:.3f} to {pair.high:.3f}" if pair.pairs else "-",
+                str(pair.pairs),
+                "-" if pair.p is None else f"{pair.p:.2g}",
+                "-" if pair.p_holm is None else f"{pair.p_holm:.2g}",
+                pair.verdict,
+            )
+            for task, pair in made
+        ],
+    )
+    click.echo(
+        "difference: of scores over common seeds, below 0 where the first is better; tie: not significant "
+        "(Wilcoxon, Holm, 5 %) or under the task's noise floor; untested: fewer than "
+        f"{MIN_PAIRS} common seeds"
+    )
+
+
 @click.command()
 @_logs
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the files; LOGS by default."
 )
 @click.option("--no-page", is_flag=True, help="Leave out the HTML page, which needs the extra [search].")
-def leaderboard(logs: Path, out: Path | None, no_page: bool) -> None:
-    """Rank the methods: a table here, and leaderboard.md, .csv, .tex and .html in a folder."""
+@_jobs
+def leaderboard(logs: Path, out: Path | None, no_page: bool, jobs: int) -> None:
+    """Rank the methods: a table here, and leaderboard.md, .csv, .tex and .html in a folder.
+
+    Methods that lack tasks or seeds rank in tables of their own, on the runs that they have.
+    """
     from rich.console import Console
 
-    from nasbench_imc.leaderboard import (
-        as_csv,
-        as_latex,
-        as_markdown,
-        as_terminal,
-        recommendations,
-        write_page,
-    )
-    from nasbench_imc.runs import read_logs
-    from nasbench_imc.scoring import score as score_logs
+    from nasbench_imc.leaderboard import as_csv, as_latex, as_markdown, as_terminal, write_page
+    from nasbench_imc.scoring import score_folder
 
-    read = list(read_logs(logs))
-    scores = score_logs(read)
+    scores = score_folder(logs, jobs)
     folder = out or logs
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, render in ((".md", as_markdown), (".csv", as_csv), (".tex", as_latex)):
@@ -72,6 +120,6 @@ def leaderboard(logs: Path, out: Path | None, no_page: bool) -> None:
             temporary.write_text(render(scores), encoding="utf-8")
     Console().print(as_terminal(scores))
     if not no_page:
-        write_page(scores, folder / "leaderboard.html", recommendations(read))
+        write_page(scores, folder / "leaderboard.html")
     page = "" if no_page else f"; open {(folder / 'leaderboard.html').resolve()} in a browser"
     click.echo(f"written: leaderboard.md, .csv, .tex{'' if no_page else ', .html'} in {folder}{page}")

@@ -1,17 +1,20 @@
 """The figures of the leaderboard page, as SVG to be put into HTML. Needs matplotlib.
 
-They hold no name of a method: the page's own legend explains colours and markers, so that text which
-others wrote never passes through a figure.
+matplotlib never sees the name of a method: the page's own legend explains colours and markers, and where a
+figure names methods, they are put into the finished SVG, escaped. So text which others wrote is never
+drawn, measured or taken for mark-up.
 """
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import matplotlib
@@ -23,8 +26,10 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from nasbench_imc.design import Design
+from nasbench_imc.scoring.attainment import LEVELS, surfaces
+from nasbench_imc.scoring.bootstrap import mean_interval
 from nasbench_imc.scoring.front import ACCURACY_WINDOW, front_mask
-from nasbench_imc.scoring.score import bootstrap_interval
+from nasbench_imc.scoring.ratings import CriticalDifference
 from nasbench_imc.suites import Task
 from nasbench_imc.tables import Benchmark
 
@@ -52,7 +57,10 @@ SIZE = (5.2, 3.7)
 DPI = 200
 
 #: Points of one method beyond which they are drawn as a raster [1].
-MAX_VECTOR_POINTS = 400
+MAX_VECTOR_POINTS = 120
+
+#: Designs of a table beyond which not all are drawn; a page stays small.
+MAX_CLOUD = 16_000
 
 _STYLE: dict[Any, Any] = {
     "font.size": 9.5,
@@ -133,7 +141,7 @@ def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str
         Method -> regret of its runs.
     look : mapping of str to Look
     """
-    budgets = np.array(task.checkpoints, dtype=float)
+    budgets = _places(task.checkpoints)
     frozen = task.frozen
     means = {method: curves.mean(axis=0) for method, curves in regrets.items()}
     # A few runs that recommend nothing would squeeze all else into the bottom of the frame.
@@ -146,7 +154,7 @@ def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str
         axes = figure.add_subplot()
         axes.axhspan(bottom, frozen.noise_floor, color="#f0f0f0", linewidth=0, zorder=0)
         for method, curves in regrets.items():
-            bands = np.array([bootstrap_interval(column) for column in curves.T])
+            bands = np.array([mean_interval(column) for column in curves.T])
             style = look[method]
             axes.fill_between(
                 budgets, bands[:, 0], bands[:, 1], color=style.colour, alpha=0.13, linewidth=0, zorder=2
@@ -165,11 +173,12 @@ def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str
             budgets, frozen.random_regret, color="black", linestyle=(0, (5, 2.5)), linewidth=1.2, zorder=3
         )
         axes.axhline(frozen.reachable_regret, color="black", linestyle=(0, (1, 1.8)), linewidth=1.2, zorder=3)
-        _log_axis(axes, _thinned(task.checkpoints), budgets[0] / 1.12, budgets[-1] * 1.12)
+        _log_axis(axes, budgets.tolist(), budgets[0] / 1.12, budgets[-1] * 1.12)
+        shown = _thinned(range(len(budgets)))
+        axes.set_xticks(budgets[shown], [f"{task.checkpoints[k]:,}" for k in shown])
         axes.set_ylim(bottom, top)
-        axes.set_xlabel("Queries charged")
-        unit = "hypervolume" if task.track == "M" else "points of accuracy"
-        axes.set_ylabel(f"Mean regret [{unit}]")
+        axes.set_xlabel(f"{task.unit.capitalize()} charged")
+        axes.set_ylabel(f"Mean regret [{regret_unit(task)}]")
         svg = _svg(figure, f"regret {task.name}")
     above = [method for method, mean in means.items() if mean.max() > top]
     remarks = [f"Partly above the frame: {', '.join(above)}."] if above else []
@@ -178,15 +187,57 @@ def regret_plot(task: Task, regrets: Mapping[str, np.ndarray], look: Mapping[str
     return Plot(svg, tuple(remarks))
 
 
+def regret_unit(task: Task) -> str:
+    """What a regret on a task is counted in."""
+    units = {"accuracy": "points of accuracy", "cost": "decades", "front": "hypervolume"}
+    return units[task.goal]
+
+
+def _places(checkpoints: Sequence[int]) -> np.ndarray:
+    """Where checkpoints stand on a logarithmic axis: a budget of 0 one step before the next one."""
+    places = np.array(checkpoints, dtype=float)
+    if places[0] == 0:
+        later = places[1:]
+        step = later[1] / later[0] if len(later) > 1 else 2.0
+        places[0] = later[0] / step if len(later) else 1.0
+    return places
+
+
 def unit_sign(unit: str) -> str:
     """A table's unit with the signs of print: ``µJ`` for ``uJ``."""
-    return _UNITS.get(unit, unit)
+    return "·".join(_UNITS.get(part, part) for part in unit.split("*"))
+
+
+def spoken(metric: str) -> str:
+    """A metric's name as print has it: ``weight memory``, ``EDAP``."""
+    return metric.upper() if metric in ("edp", "edap") else metric.replace("_", " ")
+
+
+def _cost_label(bench: Benchmark, cost: str) -> str:
+    name = spoken(cost)
+    return f"{name[0].upper()}{name[1:]} [{unit_sign(bench.units[cost])}]"
 
 
 def shown_cost(task: Task) -> str:
     """The metric on the horizontal axis: the first cost objective or limited metric, else energy."""
     costs = [name for name in (*task.objectives, *task.limits) if name != "accuracy"]
     return costs[0] if costs else "energy"
+
+
+def _all_designs(task: Task, bench: Benchmark, cost: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Accuracy [%] and cost on score labels, and feasibility, of every design that the task admits."""
+    names = ["accuracy", cost, *task.limits]
+    parts = [
+        bench.array(
+            names, hardware=list(task.hardware), at=task.at, weight_bits=bits, sparsity=sparsity
+        ).reshape(-1, len(names))
+        for bits, sparsity in product(task.weight_bits, task.sparsity)
+    ]
+    values = np.concatenate(parts)
+    feasible = (values[:, 2:] <= list(task.limits.values())).all(axis=1)
+    feasible &= values[:, 0] >= task.least.get("accuracy", -np.inf)
+    accuracy, costs = values[:, :2].T.astype(float)
+    return accuracy, costs, feasible
 
 
 def pareto_plot(
@@ -205,9 +256,7 @@ def pareto_plot(
     look : mapping of str to Look
     """
     cost = shown_cost(task)
-    table = bench.array(["accuracy", cost], hardware=list(task.hardware), at=task.at)
-    accuracy, costs = table.reshape(-1, 2).T.astype(float)
-    feasible = _feasible(task, bench)
+    accuracy, costs, feasible = _all_designs(task, bench, cost)
     best = float(accuracy[feasible].max())
     low, high = best - ACCURACY_WINDOW, float(accuracy.max()) + 0.06 * ACCURACY_WINDOW
     inside = accuracy >= low
@@ -219,16 +268,23 @@ def pareto_plot(
         edges[1] = max(min(edges[1], limit * max(limit / edges[0], 1.2)), limit)
 
     below = 0
+    cloud = np.flatnonzero(inside)
+    thinned = -(-len(cloud) // MAX_CLOUD)
+    cloud = cloud[::thinned]
     with _figure() as figure:
         axes = figure.add_subplot()
         axes.scatter(
-            costs[inside], accuracy[inside], s=3, color="#9a9a9a", alpha=0.2, linewidths=0, rasterized=True
+            costs[cloud], accuracy[cloud], s=3, color="#9a9a9a", alpha=0.2, linewidths=0, rasterized=True
         )
         if limit is not None:
             axes.axvspan(limit, 1e3 * max(edges), color="#f8ebe8", linewidth=0, zorder=0)
             axes.axvline(limit, color="#8c2d19", linewidth=1.2, zorder=3)
-        if task.track != "M":
-            top = np.flatnonzero(feasible)[np.argmax(accuracy[feasible])]
+        for least in task.least.values():
+            axes.axhspan(low, least, color="#f8ebe8", linewidth=0, zorder=0)
+            axes.axhline(least, color="#8c2d19", linewidth=1.2, zorder=3)
+        if task.goal != "front":
+            merit = accuracy if task.goal == "accuracy" else -costs
+            top = np.flatnonzero(feasible)[np.argmax(merit[feasible])]
             axes.plot(
                 costs[top],
                 accuracy[top],
@@ -276,21 +332,184 @@ def pareto_plot(
         _log_axis(axes, _readable_ticks(left, right), left, right)
         axes.set_ylim(low, high)
         axes.yaxis.set_major_locator(MaxNLocator(6))
-        axes.set_xlabel(f"{cost.replace('_', ' ').capitalize()} [{unit_sign(bench.units[cost])}]")
+        axes.set_xlabel(_cost_label(bench, cost))
         axes.set_ylabel("Accuracy, score labels [%]")
         svg = _svg(figure, f"pareto {task.name}")
-    remark = f"{below} recommendation{'s' * (below != 1)} below {low:.1f} % drawn on the lower edge."
-    return Plot(svg, (remark,) if below else ())
+    remarks = []
+    if below:
+        remarks.append(
+            f"{below} recommendation{'s' * (below != 1)} below {low:.1f} % drawn on the lower edge."
+        )
+    if thinned > 1:
+        remarks.append(f"Of the grey designs one in {thinned} is drawn.")
+    return Plot(svg, tuple(remarks))
 
 
-def _feasible(task: Task, bench: Benchmark) -> np.ndarray:
-    """Which designs keep the task's limits, in the order of the flattened table; bool."""
-    shape = (len(bench.architectures), len(task.hardware))
-    feasible = np.ones(shape, dtype=bool)
-    for metric, limit in task.limits.items():
-        values = bench.array(metric, hardware=list(task.hardware), at=task.at)
-        feasible &= values.reshape(len(values), -1) <= limit
-    return feasible.ravel()
+def attainment_plot(
+    task: Task,
+    bench: Benchmark,
+    recommended: Mapping[str, Sequence[Sequence[Design]]],
+    look: Mapping[str, Look],
+) -> Plot:
+    """Empirical attainment surfaces of what methods recommended: the median, between quartiles.
+
+    Parameters
+    ----------
+    task : Task
+        With two objectives, accuracy and a cost.
+    bench : Benchmark
+        The task's table.
+    recommended : mapping of str to sequence of sequence of Design
+        Method -> the designs that stood at the end of each of its runs.
+    look : mapping of str to Look
+    """
+    cost = shown_cost(task)
+    accuracy, costs, _ = _all_designs(task, bench, cost)
+    best = float(accuracy.max())
+    low, high = best - ACCURACY_WINDOW, best + 0.06 * ACCURACY_WINDOW
+    front = np.flatnonzero(front_mask(accuracy, costs[:, None], best))
+    front = front[np.argsort(costs[front])]
+    attained = {
+        method: surfaces([_points(task, bench, designs, cost) for designs in runs])
+        for method, runs in recommended.items()
+        if len(runs)
+    }
+    corners = [corner[0] for found in attained.values() for level in LEVELS for corner in found[level]]
+    left, right = min([costs[front[0]], *corners]), max([costs[front[-1]], *corners])
+    margin = max((right / left) ** 0.04, 1.02)
+    left, right = left / margin, right * margin
+    with _figure() as figure:
+        axes = figure.add_subplot()
+        for method, found in attained.items():
+            style = look[method]
+            grid = np.unique(np.concatenate([[left, right], *(found[level][:, 0] for level in LEVELS)]))
+            quarter, median, three = (_attained(found[level], grid, low) for level in LEVELS)
+            axes.fill_between(
+                grid, three, quarter, step="post", color=style.colour, alpha=0.13, linewidth=0, zorder=2
+            )
+            axes.plot(grid, median, drawstyle="steps-post", color=style.colour, linewidth=1.5, zorder=4)
+            here = found[50][-found[50][:, 1] >= low]
+            axes.plot(
+                here[:, 0],
+                -here[:, 1],
+                color=style.colour,
+                marker=style.marker,
+                markersize=4.5,
+                markeredgewidth=0,
+                linestyle="none",
+                zorder=4,
+            )
+        axes.plot(
+            [*costs[front], right],
+            [*accuracy[front], accuracy[front[-1]]],
+            color="black",
+            linewidth=1.1,
+            drawstyle="steps-post",
+            zorder=3,
+        )
+        _log_axis(axes, _readable_ticks(left, right), left, right)
+        axes.set_ylim(low, high)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        axes.set_xlabel(_cost_label(bench, cost))
+        axes.set_ylabel("Accuracy, score labels [%]")
+        svg = _svg(figure, f"attainment {task.name}")
+    return Plot(svg, ())
+
+
+def _points(task: Task, bench: Benchmark, designs: Sequence[Design], cost: str) -> np.ndarray:
+    """(cost, minus accuracy) of designs on score labels, to be minimised; (designs, 2)."""
+    measured = [bench.query(design, task.at) for design in designs]
+    return np.array([[m[cost], -m["accuracy"]] for m in measured]).reshape(-1, 2)
+
+
+def _attained(corners: np.ndarray, grid: np.ndarray, low: float) -> np.ndarray:
+    """Highest accuracy attained at no more than each cost of a rising grid, not below ``low``."""
+    heights = np.maximum.accumulate(np.r_[-np.inf, -corners[:, 1]])
+    return np.maximum(heights[np.searchsorted(corners[:, 0], grid, side="right")], low)
+
+
+#: Methods up to which a critical-difference diagram can be read.
+MAX_DIAGRAM = 20
+
+_NAME_LENGTH = 24
+
+
+def critical_difference_plot(
+    found: CriticalDifference, methods: Sequence[str], look: Mapping[str, Look]
+) -> Plot:
+    """Mean ranks on a line, with bars over methods that ranks cannot tell apart (Demsar, 2006).
+
+    Parameters
+    ----------
+    found : CriticalDifference
+    methods : sequence of str
+        In the order of its mean ranks; at most :data:`MAX_DIAGRAM`.
+    look : mapping of str to Look
+    """
+    count = len(methods)
+    order = np.argsort(found.mean_ranks, kind="stable")
+    place = {int(method): k for k, method in enumerate(order)}
+    left_half = -(-count // 2)
+    bars = 0.32 * len(found.cliques)
+    depth = bars + 0.5 + left_half * 0.62
+    names: dict[str, str] = {}
+    with _figure() as figure:
+        figure.set_size_inches(9.2, 0.62 + 0.34 * depth + 0.3)
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        span = count - 1
+        edge = 0.78 * span  # room for names
+        axes.set_xlim(1 - edge, count + edge)
+        axes.set_ylim(-depth, 1.75)
+        axes.plot([1, count], [0, 0], color="#222222", linewidth=1)
+        step = -(-count // 10)
+        for rank in range(1, count + 1, step):
+            axes.plot([rank, rank], [0, 0.18], color="#222222", linewidth=1)
+            axes.text(rank, 0.28, str(rank), ha="center", va="bottom", color="#444444")
+        width = min(found.difference, span)
+        axes.plot([1, 1 + width], [1.25, 1.25], color="#222222", linewidth=1.4, marker="|", markersize=7)
+        axes.text(1 + width / 2, 1.4, f"CD {found.difference:.2f}", ha="center", va="bottom")
+        for k, clique in enumerate(found.cliques):
+            ends = found.mean_ranks[list(clique)]
+            height = -0.34 - 0.32 * k
+            reach = 0.006 * span
+            axes.plot(
+                [ends.min() - reach, ends.max() + reach],
+                [height, height],
+                color="#222222",
+                linewidth=3.2,
+                solid_capstyle="round",
+                zorder=3,
+            )
+        for k, method in enumerate(methods):
+            rank, position = found.mean_ranks[k], place[k]
+            is_left = position < left_half
+            row = position if is_left else count - 1 - position
+            height = -bars - 0.5 - 0.62 * row
+            side = 1 - 0.06 * span if is_left else count + 0.06 * span
+            style = look[method]
+            axes.plot([rank, rank, side], [0, height, height], color=style.colour, linewidth=1.1, zorder=2)
+            axes.plot(
+                [rank],
+                [0],
+                color=style.colour,
+                marker=style.marker,
+                markersize=6,
+                markeredgewidth=0,
+                zorder=4,
+            )
+            mark = f"@{k:02d}@"
+            names[mark] = f"{_cut(method)} ({rank:.2f})" if is_left else f"({rank:.2f}) {_cut(method)}"
+            gap = -0.015 * span if is_left else 0.015 * span
+            axes.text(side + gap, height, mark, ha="right" if is_left else "left", va="center")
+        svg = _svg(figure, "critical difference")
+    return Plot(re.sub(r"@\d\d@", lambda mark: html.escape(names[mark.group()]), svg), ())
+
+
+def _cut(name: str) -> str:
+    """A name that fits its place, without control characters."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    return text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 1] + "…"
 
 
 @contextmanager
@@ -307,7 +526,7 @@ def _log_axis(axes: Axes, ticks: Sequence[float], left: float, right: float) -> 
     axes.set_xscale("log")
     axes.set_xlim(left, right)
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.9g}"))
     axes.xaxis.set_minor_locator(NullLocator())
 
 

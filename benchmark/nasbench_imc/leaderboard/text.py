@@ -5,27 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from nasbench_imc.scoring import Scores
+from nasbench_imc.leaderboard.columns import TIERS, Column, Line, columns, exact, lines
+from nasbench_imc.runs.log import TROUBLE
+from nasbench_imc.scoring import Board, Scores
+from nasbench_imc.scoring.compare import least_pairs
+from nasbench_imc.scoring.ratings import ANCHOR, ANCHOR_RATING, MIN_TASKS, PRIOR_GAMES, method_set
+from nasbench_imc.scoring.score import cluster
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from rich.console import Group
     from rich.table import Table
-
-    from nasbench_imc.suites import Task
 
 TITLE = "NAS-Bench-IMC leaderboard"
 
-#: Decimals of a score; scores that agree to them are shown as equal, also where the best is in bold.
-DECIMALS = 3
-
-#: Tasks beyond which the LaTeX table is scaled to the width of the text.
-MAX_LATEX_TASKS = 3
+#: Tasks beyond which a table has no column for each: the CSV file and the page's sections have them.
+MAX_TASK_COLUMNS = 8
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -39,101 +36,6 @@ _LATEX = {
 } | {character: "\\" + character for character in "{}$&#_%"}
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One method of a leaderboard, as it is shown.
-
-    Attributes
-    ----------
-    rank : int
-    method : str
-    mean_rank, score, interval : str
-    tasks : tuple of str
-        Score on each task, in the order of ``Scores.tasks``.
-    best : tuple of bool
-        Whether that score is the task's best, to the decimals shown.
-    runs, failed : int
-    seconds : str
-        Median of a run [s].
-    """
-
-    rank: int
-    method: str
-    mean_rank: str
-    score: str
-    interval: str
-    tasks: tuple[str, ...]
-    best: tuple[bool, ...]
-    runs: int
-    failed: int
-    seconds: str
-
-    def cells(self, name: Callable[[str], str], bold: Callable[[str], str]) -> list[str]:
-        """The cells in the order of :func:`headers`, names and best scores written as told."""
-        scores = [bold(text) if best else text for text, best in zip(self.tasks, self.best, strict=True)]
-        return [
-            str(self.rank),
-            name(self.method),
-            self.mean_rank,
-            self.score,
-            self.interval,
-            *scores,
-            str(self.runs),
-            str(self.failed),
-            self.seconds,
-        ]
-
-
-def headers(tasks: Sequence[Task]) -> list[str]:
-    """What each column of :meth:`Row.cells` holds."""
-    return [
-        "rank",
-        "method",
-        "mean rank",
-        "score",
-        "95 % interval",
-        *short_names(tasks),
-        "runs",
-        "failed runs",
-        "median time [s]",
-    ]
-
-
-def rows(scores: Scores) -> list[Row]:
-    """The leaderboard's rows, best method first.
-
-    Raises
-    ------
-    LogError
-        Where a method lacks a task that another has.
-    """
-    board = scores.leaderboard()
-    shown = _task_scores(board, scores.tasks).round(DECIMALS)
-    best = shown == shown.min(axis=0)
-    return [
-        Row(
-            rank=int(line["rank"]),
-            method=str(method),
-            mean_rank=f"{line['mean_rank']:.2f}",
-            score=fixed(line["score"]),
-            interval=f"{fixed(line['low'])} to {fixed(line['high'])}",
-            tasks=tuple(fixed(value) for value in shown[k]),
-            best=tuple(bool(value) for value in best[k]),
-            runs=int(line["runs"]),
-            failed=int(line["failed"]),
-            seconds=seconds(line["seconds"]),
-        )
-        for k, (method, line) in enumerate(board.iterrows())
-    ]
-
-
-def short_names(tasks: Sequence[Task]) -> list[str]:
-    """Names of tasks without the first part where all share it: ``pcm-1d/M-energy``."""
-    parts = [task.name.split("/") for task in tasks]
-    shared = len({part[0] for part in parts}) == 1 and all(len(part) > 1 for part in parts)
-    return ["/".join(part[1:] if shared else part) for part in parts]
-
-
 def is_official(scores: Scores) -> bool:
     """Whether every run was made on a released table."""
     return bool(scores.runs.official.all())
@@ -144,194 +46,305 @@ def table_versions(scores: Scores) -> list[str]:
     return sorted({f"{task.table} {task.table_version}" for task in scores.tasks})
 
 
-def notes(scores: Scores) -> list[str]:
-    """What a reader must know of the scores, as sentences without mark-up.
+def notes(scores: Scores, explained: bool = False) -> list[str]:
+    """What a reader must know of a board, as sentences without mark-up.
 
-    The one on the table comes first where a run was made on another than the released one.
+    The one on the table comes first where a run was made on another than the released one. Where columns
+    were ``explained`` before, only what differs from board to board is said.
     """
+    said = _unofficial(scores)
+    if not explained:
+        said += [
+            "Score: normalised regret, summed over the checkpoints of the budget; 0 is the best of the "
+            "table, 1 what random search is expected to reach; lower is better. Mean over the tasks, with a "
+            "95 % bootstrap interval over runs.",
+            "Elo: Bradley-Terry strengths from which method's mean score is lower on each task, 400 points "
+            f"for odds of 10 to 1, {ANCHOR if ANCHOR in scores.methods else 'their mean'} at "
+            f"{ANCHOR_RATING:.0f}; with {PRIOR_GAMES:g} tied game of each method against an average one, "
+            "which bounds the rating of one that always wins.",
+            f"Trust: {TIERS[0]}, from logs as they were sent in; {TIERS[1]}, recomputed from them against "
+            f"the table; {TIERS[2]}, of runs made again without access to the table. Overhead: the median "
+            "time of a run.",
+        ]
     return [
-        *_unofficial(scores),
-        "Score: normalised regret, summed over the checkpoints of the budget; 0 is the best of the table, "
-        "1 what random search is expected to reach; lower is better. "
-        "Mean over the tasks, with a 95 % bootstrap interval over runs.",
-        f"Mean rank: over the tasks, among {_listed(printable(name) for name in scores.methods)} only; "
-        "it changes when a method is added, scores do not.",
+        *said,
+        f"Mean rank and Elo hold among the methods of {stamp(scores)} only; they change when a method is "
+        f"added, scores do not. {_spread(scores)}",
+        *_power(scores),
         f"{_tables(scores)}. {_count(len(scores.tasks), 'task')}, {_count(len(scores.runs), 'run')} "
         f"({_runs_each(scores)}).",
     ]
 
 
-def as_terminal(scores: Scores, width: int | None = None) -> Table:
-    """A leaderboard to print with ``rich``.
+def stamp(scores: Scores) -> str:
+    """The set of methods that ranks and Elo are relative to: its hash and its list."""
+    names = _listed(printable(name) for name in scores.methods)
+    return f"method set {method_set(scores.methods)} ({names})"
+
+
+def _spread(scores: Scores) -> str:
+    """What the intervals of mean rank and Elo are over."""
+    if len(scores.tasks) < MIN_TASKS:
+        return f"No intervals of them: {_count(len(scores.tasks), 'task')}, and it takes {MIN_TASKS}."
+    clusters = len({cluster(task) for task in scores.tasks})
+    return (
+        f"Their intervals: 95 % bootstrap over {_count(clusters, 'cluster')} of tasks (table x hardware "
+        "family), then tasks."
+    )
+
+
+def _power(scores: Scores) -> list[str]:
+    """A sentence where too few seeds make every difference within a task insignificant."""
+    tests = len(scores.methods) * (len(scores.methods) - 1) // 2
+    seeds = int(scores.runs.groupby(["task", "method"]).size().max())
+    least = least_pairs(tests)
+    if tests == 0 or seeds >= least:
+        return []
+    return [
+        f"With {_count(seeds, 'seed')} no difference within a task can be significant: "
+        f"{_count(tests, 'pair')} of methods, corrected by Holm, need at least {least}."
+    ]
+
+
+def heading(board: Board) -> str:
+    """The title of a board; one of a subset says what of the whole it is of."""
+    title = TITLE if is_official(board.scores) else f"{TITLE} (unofficial)"
+    if board.is_main:
+        return title
+    seeds = board.scores.runs.groupby(["method", "task"]).size()
+    return (
+        f"{title}, {board.name}: {_count(len(board.scores.tasks), 'task')}, "
+        f"{_count(int(seeds.max()), 'seed')}"
+    )
+
+
+def few_tasks(scores: Scores) -> list[Column]:
+    """The columns of a table that has room for some tasks, but not for dozens."""
+    many = len(scores.tasks) > MAX_TASK_COLUMNS
+    return [column for column in columns(scores.tasks) if column.task is None or not many]
+
+
+def _cell(column: Column, line: Line, name: Callable[[str], str], bold: Callable[[str], str]) -> str:
+    """A cell without its interval; names and the best scores of tasks are written as told."""
+    text = column.shown(line)
+    if column.is_method:
+        return name(text)
+    return bold(text) if column.task is not None and line.best[column.task] else text
+
+
+def as_terminal(scores: Scores, width: int | None = None, tiers: Mapping[str, str] | None = None) -> Group:
+    """A leaderboard to print with ``rich``, one table a board.
 
     Parameters
     ----------
     scores : Scores
     width : int, optional
-        Characters a line; by default those of the terminal. Where they are too few for a column a task,
-        these columns are left out, and a note says so.
+        Characters a line; by default those of the terminal. Where they are too few, columns of tasks, then
+        trust and runs are left out, and a note says so.
+    tiers : mapping of str to str, optional
+        Method -> one of ``nasbench_imc.leaderboard.TIERS``.
 
     Raises
     ------
-    LogError
-        Where a method lacks a task that another has.
+    UnknownNameError
+        Where a tier is unknown.
     """
-    from rich.console import Console
+    from rich.console import Console, Group
 
     width = Console().width if width is None else width
-    table = _terminal_table(scores, with_tasks=True)
-    if Console(width=10_000).measure(table).maximum > width:
-        return _terminal_table(scores, with_tasks=False)
+    tables = [_fitting_table(board, width, tiers, explained=k > 0) for k, board in enumerate(scores.boards())]
+    return Group(*tables)
+
+
+def _fitting_table(board: Board, width: int, tiers: Mapping[str, str] | None, explained: bool) -> Table:
+    from rich.console import Console
+
+    made = lines(board.scores, tiers)
+    shown = few_tasks(board.scores)
+    for stage in range(max(column.droppable for column in shown), -1, -1):
+        table = _terminal_table(board, made, shown, explained)
+        if Console(width=10_000).measure(table).maximum <= width:
+            break
+        shown = [column for column in shown if column.droppable < max(stage, 1)]
     return table
 
 
-def _terminal_table(scores: Scores, with_tasks: bool) -> Table:
+def _terminal_table(board: Board, made: Sequence[Line], shown: Sequence[Column], explained: bool) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    names = headers(scores.tasks)
-    first = names.index("95 % interval") + 1
-    tasks = range(first, first + len(scores.tasks))
-    shown = [k for k in range(len(names)) if with_tasks or k not in tasks]
-    lines = notes(scores)
-    if not with_tasks:
-        lines.append("Scores of single tasks: in a wider terminal, or in the other formats.")
+    there = {(column.name, column.task) for column in shown}
+    missing = [c for c in columns(board.scores.tasks) if (c.name, c.task) not in there]
+    out = [column.name for column in missing if column.task is None]
+    out += ["scores of single tasks"] * any(column.task is not None for column in missing)
+    said = notes(board.scores, explained)
+    if out:
+        said.append(f"In a wider terminal, or in the other formats: {_listed(out)}.")
     # Texts throughout, since rich would read brackets in a plain string as its mark-up.
     table = Table(
-        title=_title(scores),
-        caption=Text("\n".join(lines), style="dim", overflow="fold"),
+        title=heading(board),
+        caption=Text("\n".join(said), style="dim", overflow="fold"),
         box=box.SIMPLE_HEAD,
         caption_justify="left",
         padding=(0, 1, 0, 0),
     )
-    for k in shown:
-        heading = Text("\n".join(_broken(names[k])))
-        if names[k] == "method":
-            table.add_column(heading, overflow="fold", max_width=32)
+    for column in shown:
+        head = Text("\n".join(_broken(column.name)))
+        if column.is_method:
+            table.add_column(head, overflow="fold", max_width=32)
         else:
-            table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows(scores):
-        cells = row.cells(name=printable, bold=str)
-        bold = {k for k, best in zip(tasks, row.best, strict=True) if best}
-        table.add_row(*(Text(cells[k], style="bold" if k in bold else "") for k in shown))
+            table.add_column(head, justify="right", no_wrap=True)
+    for line in made:
+        cells = []
+        for column in shown:
+            best = column.task is not None and line.best[column.task]
+            text = Text(_cell(column, line, name=printable, bold=str), style="bold" if best else "")
+            if column.interval is not None and column.interval(line):
+                text.append("\n" + column.interval(line).replace(" to ", "–"), style="dim")
+            cells.append(text)
+        table.add_row(*cells)
     return table
 
 
-def as_markdown(scores: Scores) -> str:
-    """A leaderboard in GitHub's Markdown, with notes below it.
+def as_markdown(scores: Scores, tiers: Mapping[str, str] | None = None) -> str:
+    """A leaderboard in GitHub's Markdown, with notes below each board.
+
+    Parameters
+    ----------
+    scores : Scores
+    tiers : mapping of str to str, optional
+        Method -> one of ``nasbench_imc.leaderboard.TIERS``.
 
     Raises
     ------
-    LogError
-        Where a method lacks a task that another has.
+    UnknownNameError
+        Where a tier is unknown.
     """
-    names = headers(scores.tasks)
-    lines = [
-        [escape_markdown(name) for name in names],
-        [":---" if name == "method" else "---:" for name in names],
-        *(row.cells(name=escape_markdown, bold=lambda text: f"**{text}**") for row in rows(scores)),
+    return "\n".join(
+        _markdown_table(board, tiers, explained=k > 0) for k, board in enumerate(scores.boards())
+    )
+
+
+def _markdown_table(board: Board, tiers: Mapping[str, str] | None, explained: bool) -> str:
+    def bold(text: str) -> str:
+        return f"**{text}**"
+
+    shown = few_tasks(board.scores)
+    table = [
+        [escape_markdown(column.name) for column in shown],
+        [":---" if column.is_method else "---:" for column in shown],
     ]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    listed = "\n".join("- " + escape_markdown(note) for note in notes(scores))
-    return f"# {_title(scores)}\n\n{table}\n\n{listed}\n- In bold: the best score of each task.\n"
+    for line in lines(board.scores, tiers):
+        table.append([_beside(_cell(c, line, escape_markdown, bold), c, line) for c in shown])
+    said = [escape_markdown(note) for note in notes(board.scores, explained)]
+    if any(column.task is not None for column in shown):
+        said.append("In bold: the best score of each task.")
+    rows = "\n".join("| " + " | ".join(row) + " |" for row in table)
+    listed = "\n".join("- " + note for note in said)
+    return f"{'#' if board.is_main else '##'} {heading(board)}\n\n{rows}\n\n{listed}\n"
 
 
-def as_csv(scores: Scores) -> str:
+def _beside(text: str, column: Column, line: Line) -> str:
+    """A cell with its interval behind it."""
+    interval = column.interval(line) if column.interval is not None else ""
+    return f"{text} ({interval})" if interval else text
+
+
+def as_csv(scores: Scores, tiers: Mapping[str, str] | None = None) -> str:
     """A leaderboard as CSV, numbers in full precision; ``[1]`` marks what has no unit.
 
-    ``official`` says whether all runs of the method were made on a released table.
+    ``board`` names the board that a row is of, ``official`` says whether all runs of the method were made on
+    a released table, ``method_set`` and ``methods`` what mean rank and Elo are relative to. A cell is
+    empty where there is no such number: an interval of too few tasks, a task that is not of the subset.
+
+    Parameters
+    ----------
+    scores : Scores
+    tiers : mapping of str to str, optional
+        Method -> one of ``nasbench_imc.leaderboard.TIERS``.
 
     Raises
     ------
-    LogError
-        Where a method lacks a task that another has.
+    UnknownNameError
+        Where a tier is unknown.
     """
-    board = scores.leaderboard()
-    unofficial = set(scores.runs.method[~scores.runs.official.astype(bool)])
+    names = ["board", *(name for column in columns(scores.tasks) for name in column.exact)]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            "rank",
-            "method",
-            "mean_rank",
-            "score [1]",
-            "score_low_95 [1]",
-            "score_high_95 [1]",
-            *(f"score {task.name} [1]" for task in scores.tasks),
-            "runs",
-            "failed_runs",
-            "median_run_time [s]",
-            "official",
-            "tables",
-        ]
+    writer = csv.DictWriter(
+        text, [*names, "official", "tables", "method_set", "methods"], restval="", lineterminator="\n"
     )
-    for k, (method, line) in enumerate(board.iterrows()):
-        writer.writerow(
-            [
-                int(line["rank"]),
-                method,
-                *(repr(float(line[name])) for name in ("mean_rank", "score", "low", "high")),
-                *(repr(float(value)) for value in _task_scores(board, scores.tasks)[k]),
-                int(line["runs"]),
-                int(line["failed"]),
-                repr(float(line["seconds"])),
-                "false" if method in unofficial else "true",
-                "; ".join(table_versions(scores)),
-            ]
-        )
+    writer.writeheader()
+    for board in scores.boards():
+        for line in lines(board.scores, tiers):
+            row = {
+                name: exact(value(line))
+                for column in columns(board.scores.tasks)
+                for name, value in column.exact.items()
+            }
+            row |= {
+                "board": board.name,
+                "official": exact(line.official),
+                "tables": "; ".join(table_versions(board.scores)),
+                "method_set": method_set(board.scores.methods),
+                "methods": "; ".join(board.scores.methods),
+            }
+            writer.writerow(row)
     return text.getvalue()
 
 
-def as_latex(scores: Scores) -> str:
-    """A leaderboard as a LaTeX table; it needs the package booktabs, for many tasks also graphicx.
+def as_latex(scores: Scores, tiers: Mapping[str, str] | None = None) -> str:
+    """A leaderboard as LaTeX tables, one a board; they need the packages booktabs and graphicx.
+
+    Parameters
+    ----------
+    scores : Scores
+    tiers : mapping of str to str, optional
+        Method -> one of ``nasbench_imc.leaderboard.TIERS``.
 
     Raises
     ------
-    LogError
-        Where a method lacks a task that another has.
+    UnknownNameError
+        Where a tier is unknown.
     """
-    names = headers(scores.tasks)
-    columns = "".join("l" if name == "method" else "r" for name in names)
-    head = " & ".join(_stacked(name) for name in names)
+    tables = [_latex_table(board, tiers) for board in scores.boards()]
+    return "\n".join(["% needs \\usepackage{booktabs} and \\usepackage{graphicx}", *tables])
+
+
+def _latex_table(board: Board, tiers: Mapping[str, str] | None) -> str:
+    def bold(text: str) -> str:
+        return rf"\textbf{{{text}}}"
+
+    shown = few_tasks(board.scores)
+    layout = "".join("l" if column.is_method else "r" for column in shown)
     body = [
-        " & ".join(row.cells(name=escape_latex, bold=lambda text: rf"\textbf{{{text}}}")) + r" \\"
-        for row in rows(scores)
+        " & ".join(_beside(_cell(c, line, escape_latex, bold), c, line) for c in shown) + r" \\"
+        for line in lines(board.scores, tiers)
     ]
-    caption = " ".join(escape_latex(note) for note in [*notes(scores), "Bold: best score of each task."])
-    wide = len(scores.tasks) > MAX_LATEX_TASKS
+    said = notes(board.scores)
+    if any(column.task is not None for column in shown):
+        said.append("Bold: best score of each task.")
+    label = "tab:nasbench-imc" + ("" if board.is_main else "-" + board.name.replace(" ", "-"))
     return "\n".join(
         [
-            "% needs \\usepackage{booktabs}" + (" and \\usepackage{graphicx}" if wide else ""),
             r"\begin{table*}",
             r"\centering",
-            rf"\caption{{{_title(scores)}. {caption}}}",
-            r"\label{tab:nasbench-imc}",
+            rf"\caption{{{escape_latex(heading(board))}. {' '.join(escape_latex(note) for note in said)}}}",
+            rf"\label{{{label}}}",
             r"\scriptsize",
             r"\setlength{\tabcolsep}{3.5pt}",
-            *([r"\resizebox{\textwidth}{!}{%"] if wide else []),
-            rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+            r"\resizebox{\textwidth}{!}{%",
+            rf"\begin{{tabular}}{{@{{}}{layout}@{{}}}}",
             r"\toprule",
-            head + r" \\",
+            " & ".join(_stacked(column.name) for column in shown) + r" \\",
             r"\midrule",
             *body,
             r"\bottomrule",
-            r"\end{tabular}" + ("}" if wide else ""),
+            r"\end{tabular}}",
             r"\end{table*}",
             "",
         ]
     )
-
-
-def fixed(value: float) -> str:
-    """A score with the decimals that are shown, and no minus sign at 0."""
-    return f"{round(float(value), DECIMALS) + 0.0:.{DECIMALS}f}"
-
-
-def seconds(value: float) -> str:
-    """A time [s] to two or three digits."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def printable(text: str) -> str:
@@ -366,15 +379,6 @@ def _broken(name: str) -> list[str]:
     ]
 
 
-def _task_scores(board: pd.DataFrame, tasks: Sequence[Task]) -> np.ndarray:
-    """(methods, tasks); by position, since a task may share its name with another column."""
-    return board.iloc[:, -len(tasks) :].to_numpy(dtype=float)
-
-
-def _title(scores: Scores) -> str:
-    return TITLE if is_official(scores) else f"{TITLE} (unofficial)"
-
-
 def _unofficial(scores: Scores) -> list[str]:
     count = int((~scores.runs.official.astype(bool)).sum())
     if not count:
@@ -392,7 +396,7 @@ def _tables(scores: Scores) -> str:
 def _runs_each(scores: Scores) -> str:
     sizes = scores.runs.groupby(["method", "task"]).size()
     each = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
-    failed = int((~scores.runs.end.isin(("finished", "budget"))).sum())
+    failed = int(scores.runs.end.isin(TROUBLE).sum())
     return f"{each} a method and task; {failed or 'none'} failed"
 
 

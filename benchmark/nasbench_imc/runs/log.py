@@ -246,7 +246,7 @@ def _is_event(event: object) -> bool:
     return (
         _is_design(event.get("query"))
         and isinstance(values, dict)
-        and all(type(value) in (int, float) for value in values.values())
+        and _NUMBERS.issuperset(map(type, values.values()))
         and type(event.get("proposals")) is int
         and all(_is_scalar(value) for key, value in event.items() if key not in ("query", "values"))
     )
@@ -260,8 +260,12 @@ def _is_design(fields: object) -> bool:
     )
 
 
+_NUMBERS = frozenset((int, float))
+_SCALARS = frozenset((str, int, float))
+
+
 def _is_scalar(value: object) -> bool:
-    return type(value) in (str, int, float)
+    return type(value) in _SCALARS
 
 
 def read_logs(folder: Path) -> Iterator[RunLog]:

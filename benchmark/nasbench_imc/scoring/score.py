@@ -1,21 +1,49 @@
-"""Scores of runs, tasks and methods, with bootstrap intervals."""
+"""Scores of runs, tasks and methods."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from nasbench_imc.design import Design
 from nasbench_imc.errors import LogError, UnavailableError, UnknownNameError
-from nasbench_imc.runs.log import TROUBLE, RunLog
-from nasbench_imc.scoring.regret import regret_curve
+from nasbench_imc.runs.log import SUFFIX, TROUBLE, RunLog, read_log
+from nasbench_imc.scoring import boards, bootstrap, compare, ratings
+from nasbench_imc.scoring.regret import regret_curve, standing
 from nasbench_imc.suites import Task
 from nasbench_imc.suites import task as find_task
 
-RESAMPLES = 2_000
-LEVEL = 0.95
+#: Logs that one process reads at a time, and those below which further processes are not worth starting.
+_CHUNK = 64
+_FEW = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Methods that rank among each other, each of them on all tasks of the board.
+
+    Attributes
+    ----------
+    name : str
+        ``main``, or ``subset 1`` and so on.
+    scores : Scores
+        Of the board's runs alone.
+    """
+
+    name: str
+    scores: Scores
+
+    @property
+    def is_main(self) -> bool:
+        return self.name == boards.MAIN
 
 
 @dataclass(frozen=True)
@@ -28,18 +56,57 @@ class Scores:
     methods : tuple of str
     runs : pandas.DataFrame
         One row a run: ``task``, ``method``, ``seed``, ``end``, ``error``, ``charged``, ``proposals``,
-        ``seconds``, ``official``, ``score`` (0: the table's best, 1: random search) and ``regret``, an
-        array over the task's checkpoints.
+        ``seconds``, ``official``, ``score`` (0: the table's best, 1: random search), ``regret``, an array
+        over the task's checkpoints, and ``recommended``, the designs that stood at its end, a tuple.
     """
 
     tasks: tuple[Task, ...]
     methods: tuple[str, ...]
     runs: pd.DataFrame
 
+    def restricted(self, kept: np.ndarray) -> Scores:
+        """The scores of some runs, and the tasks and methods that they are of.
+
+        Parameters
+        ----------
+        kept : numpy.ndarray, shape (runs,), bool
+        """
+        runs = self.runs[kept]
+        present = set(runs.task)
+        return Scores(
+            tuple(task for task in self.tasks if task.name in present), tuple(sorted(set(runs.method))), runs
+        )
+
+    def boards(self) -> list[Board]:
+        """The methods that rank together; see :func:`nasbench_imc.scoring.boards.split`.
+
+        Returns
+        -------
+        list of Board
+            The main one first.
+        """
+        return list(self._boards)
+
+    @cached_property
+    def _boards(self) -> tuple[Board, ...]:
+        return tuple(Board(name, self.restricted(kept)) for name, kept in boards.split(self.runs).items())
+
     def regrets(self, task: str, method: str) -> np.ndarray:
         """Regret of a method's runs on a task, (runs, checkpoints), ordered by seed."""
-        rows = self.runs[(self.runs.task == task) & (self.runs.method == method)].sort_values("seed")
+        rows = self._of(task, method)
         return np.stack(rows.regret.to_list()) if len(rows) else np.empty((0, 0))
+
+    def recommended(self, task: str, method: str) -> list[tuple[Design, ...]]:
+        """The designs that stood at the end of each of a method's runs on a task, ordered by seed."""
+        return self._of(task, method).recommended.to_list()
+
+    def _of(self, task: str, method: str) -> pd.DataFrame:
+        return self._groups.get((task, method), self.runs[:0])
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, str], pd.DataFrame]:
+        groups = self.runs.sort_values("seed").groupby(["task", "method"], sort=False)
+        return {(str(task), str(method)): group for (task, method), group in groups}
 
     def by_task(self) -> pd.DataFrame:
         """Score of each method on each task: the mean over its runs with a bootstrap interval.
@@ -51,9 +118,13 @@ class Scores:
             ``high`` (95 % percentile bootstrap over runs), ``regret`` (mean at full budget),
             ``seconds`` (median of a run).
         """
+        return self._by_task.copy()
+
+    @cached_property
+    def _by_task(self) -> pd.DataFrame:
         rows = []
         for (task, method), group in self.runs.groupby(["task", "method"], sort=False):
-            low, high = bootstrap_interval(group.score.to_numpy())
+            low, high = bootstrap.mean_interval(group.score.to_numpy())
             rows.append(
                 {
                     "task": task,
@@ -69,56 +140,117 @@ class Scores:
             )
         return pd.DataFrame(rows)
 
+    def comparisons(self, task: str) -> list[compare.Comparison]:
+        """All pairs of methods on a task, seed by seed; see :func:`nasbench_imc.scoring.compare.compare`.
+
+        Raises
+        ------
+        KeyError
+            Where no run is of this task.
+        """
+        return self._comparisons[task]
+
+    @cached_property
+    def _comparisons(self) -> dict[str, list[compare.Comparison]]:
+        result = {}
+        for task in self.tasks:
+            floor = compare.noise_floor(task.frozen.noise_floor, task.frozen.random_regret)
+            scores = {
+                method: dict(zip(group.seed, group.score, strict=True))
+                for method in self.methods
+                if len(group := self._of(task.name, method))
+            }
+            result[task.name] = compare.compare(scores, floor)
+        return result
+
+    def grid(self) -> np.ndarray:
+        """Mean scores, (tasks, methods).
+
+        Raises
+        ------
+        LogError
+            Where a method lacks a task that another has.
+        """
+        table = self._by_task.pivot(index="task", columns="method", values="score")
+        table = table.reindex(index=[task.name for task in self.tasks], columns=list(self.methods))
+        gaps = [(m, t) for m in table.columns for t in table.index if np.isnan(table.loc[t, m])]
+        if gaps:
+            listed = ", ".join(f"{method} on {task}" for method, task in gaps[:5])
+            raise LogError(
+                f"{len(gaps)} method x task pairs have no run ({listed}); run them, or score fewer"
+            )
+        return table.to_numpy(dtype=float)
+
     def leaderboard(self) -> pd.DataFrame:
         """Methods from best to worst by mean rank over tasks.
+
+        Mean rank and Elo are relative to the methods; ``nasbench_imc.scoring.ratings.method_set`` of them
+        stamps a set. Their intervals resample clusters (table x hardware family), then tasks.
 
         Returns
         -------
         pandas.DataFrame
-            Indexed by method: ``rank`` (1 is best), ``mean_rank`` over tasks, ``score`` (mean over tasks),
+            Indexed by method: ``rank`` (1 is best), ``mean_rank`` over tasks and ``elo`` (the higher the
+            better), each with ``_low`` and ``_high``, NaN for too few tasks; ``score`` (mean over tasks),
             ``low``, ``high`` (95 % bootstrap over the runs of each task), ``failed``, ``runs``,
             ``seconds`` (median of a run), and one column a task with its mean score.
 
         Raises
         ------
         LogError
-            Where a method lacks a task that another has; ranks would not compare.
+            Where a method lacks a task that another has; ranks would not compare. See :meth:`boards`.
         """
-        cells = self.by_task()
-        grid = cells.pivot(index="method", columns="task", values="score")
-        gaps = [(m, t) for m in grid.index for t in grid.columns if np.isnan(grid.loc[m, t])]
-        if gaps:
-            listed = ", ".join(f"{method} on {task}" for method, task in gaps[:5])
-            raise LogError(
-                f"{len(gaps)} method x task pairs have no run ({listed}); run them, or score fewer"
-            )
-        order = [task.name for task in self.tasks]
-        ranks = grid[order].rank(axis=0, method="average")
-        intervals = {m: self._mean_interval(m) for m in grid.index}
+        return self._leaderboard.copy()
+
+    @cached_property
+    def _leaderboard(self) -> pd.DataFrame:
+        grid = self.grid()
+        rated = ratings.rate(
+            grid,
+            [cluster(task) for task in self.tasks],
+            ratings.anchor_of(self.methods),
+            np.random.default_rng(0),
+        )
+        intervals = np.array([self._mean_interval(method) for method in self.methods])
+        cells = self._by_task.groupby("method")
         board = pd.DataFrame(
             {
-                "mean_rank": ranks.mean(axis=1),
-                "score": grid[order].mean(axis=1),
-                "low": {m: interval[0] for m, interval in intervals.items()},
-                "high": {m: interval[1] for m, interval in intervals.items()},
-                "runs": cells.groupby("method").runs.sum(),
-                "failed": cells.groupby("method").failed.sum(),
-                "seconds": self.runs.groupby("method").seconds.median(),
-            }
-        ).join(grid[order])
-        board = board.sort_values(["mean_rank", "score"])
+                "mean_rank": rated.mean_rank,
+                "mean_rank_low": rated.mean_rank_interval[0],
+                "mean_rank_high": rated.mean_rank_interval[1],
+                "elo": rated.elo,
+                "elo_low": rated.elo_interval[0],
+                "elo_high": rated.elo_interval[1],
+                "score": grid.mean(axis=0),
+                "low": intervals[:, 0],
+                "high": intervals[:, 1],
+                "runs": cells.runs.sum().reindex(self.methods).to_numpy(),
+                "failed": cells.failed.sum().reindex(self.methods).to_numpy(),
+                "seconds": self.runs.groupby("method").seconds.median().reindex(self.methods).to_numpy(),
+            },
+            index=pd.Index(self.methods, name="method"),
+        )
+        scores = pd.DataFrame(grid.T, index=board.index, columns=[task.name for task in self.tasks])
+        board = board.join(scores).sort_values(["mean_rank", "score"], kind="stable")
         board.insert(0, "rank", board.mean_rank.rank(method="min").astype(int))
         return board
 
     def _mean_interval(self, method: str) -> tuple[float, float]:
         rng = np.random.default_rng(0)
-        rows = self.runs[self.runs.method == method]
-        means = [_resampled_means(group.score.to_numpy(), rng) for _, group in rows.groupby("task")]
-        return _interval(np.mean(means, axis=0))
+        values = [self._of(task.name, method).score.to_numpy() for task in self.tasks]
+        means = [bootstrap.weights(len(runs), rng) @ runs for runs in values]
+        low, high = bootstrap.interval(np.mean(means, axis=0))
+        return float(low), float(high)
+
+
+def cluster(task: Task) -> tuple[str, ...]:
+    """What tasks share that tend to agree: their table and the families of their hardware."""
+    families = task.load_table().hardware.family
+    return (task.table, *sorted({str(families[id_]) for id_ in task.hardware}))
 
 
 def score(logs: Iterable[RunLog]) -> Scores:
-    """Score run logs.
+    """Score run logs, each as it comes; none is kept.
 
     A run's score is the sum of its regrets over the checkpoints, divided by the sum of random search's
     expected regrets: 0 where it names the table's best from the first checkpoint on, 1 where it does no
@@ -130,14 +262,46 @@ def score(logs: Iterable[RunLog]) -> Scores:
         Where there is no log, two logs of one run, a log of another table than its task's, or one that
         names a design or a metric that is not its task's.
     """
-    rows: list[dict[str, object]] = []
-    tasks: dict[str, Task] = {}
-    seen: set[tuple[str, str, int]] = set()
+    return _collected(_scored(logs))
+
+
+def score_folder(folder: Path, jobs: int = 1) -> Scores:
+    """Score all run logs below a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    jobs : int
+        Processes that read and score; further ones are started for many logs only.
+
+    Raises
+    ------
+    LogError
+        As :func:`score` does, and where a log cannot be read.
+    """
+    paths = sorted(folder.rglob(f"*{SUFFIX}"))
+    if not paths:
+        raise LogError(f"there are no run logs (*{SUFFIX}) below {folder}; make some with `nasbench-imc run`")
+    if jobs == 1 or len(paths) < _FEW:
+        return score(map(read_log, paths))
+    chunks = [paths[k : k + _CHUNK] for k in range(0, len(paths), _CHUNK)]
+    # Started afresh, since a fork would copy threads' locks.
+    with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=get_context("spawn")) as pool:
+        return _collected(row for rows in pool.map(_score_files, chunks) for row in rows)
+
+
+def _score_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    return list(_scored(map(read_log, paths)))
+
+
+def _scored(logs: Iterable[RunLog]) -> Iterator[dict[str, Any]]:
+    """What is kept of each log."""
+    tasks: dict[str, tuple[Task, Task]] = {}
     for log in logs:
-        task = tasks.setdefault(log.task, find_task(log.task))
-        if (log.task, log.method, log.seed) in seen:
-            raise LogError(f"two logs of {log.method} on {log.task} with seed {log.seed}")
-        seen.add((log.task, log.method, log.seed))
+        if log.task not in tasks:
+            task = find_task(log.task)
+            tasks[log.task] = task, replace(task, checkpoints=(task.budget,))
+        task, at_the_end = tasks[log.task]
         bench = task.load_table()
         if log.table_sha256 != bench.sha256:
             raise LogError(
@@ -146,45 +310,37 @@ def score(logs: Iterable[RunLog]) -> Scores:
             )
         try:
             regret = regret_curve(task, bench, log.events)
+            (recommended,) = standing(at_the_end, log.events)
         except (UnknownNameError, UnavailableError, KeyError, TypeError) as error:
             raise LogError(
                 f"the log of {log.method} on {log.task}, seed {log.seed}, does not fit the task: "
                 f"{type(error).__name__} {error}"
             ) from error
-        rows.append(
-            {
-                "task": log.task,
-                "method": log.method,
-                "seed": log.seed,
-                "end": log.end,
-                "error": log.error,
-                "charged": log.charged,
-                "proposals": log.proposals,
-                "seconds": log.seconds,
-                "official": log.official,
-                "score": float(regret.sum() / np.sum(task.frozen.random_regret)),
-                "regret": regret,
-            }
-        )
-    if not rows:
+        yield {
+            "task": log.task,
+            "method": log.method,
+            "seed": log.seed,
+            "end": log.end,
+            "error": log.error,
+            "charged": log.charged,
+            "proposals": log.proposals,
+            "seconds": log.seconds,
+            "official": log.official,
+            "score": float(regret.sum() / np.sum(task.frozen.random_regret)),
+            "regret": regret,
+            "recommended": tuple(recommended),
+        }
+
+
+def _collected(rows: Iterable[dict[str, Any]]) -> Scores:
+    kept: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for row in rows:
+        task, method, seed = key = (row["task"], row["method"], row["seed"])
+        if key in kept:
+            raise LogError(f"two logs of {method} on {task} with seed {seed}")
+        kept[key] = row
+    if not kept:
         raise LogError("no run logs to score")
-    runs = pd.DataFrame(rows).sort_values(["task", "method", "seed"], ignore_index=True)
-    return Scores(tuple(tasks[name] for name in sorted(tasks)), tuple(sorted(set(runs.method))), runs)
-
-
-def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % percentile-bootstrap interval of the mean; both ends equal the mean for one value.
-
-    The generator is seeded, so that a leaderboard is the same each time it is made.
-    """
-    return _interval(_resampled_means(np.asarray(values, dtype=float), np.random.default_rng(0)))
-
-
-def _resampled_means(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-
-
-def _interval(means: np.ndarray) -> tuple[float, float]:
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+    runs = pd.DataFrame(list(kept.values())).sort_values(["task", "method", "seed"], ignore_index=True)
+    tasks = tuple(find_task(name) for name in sorted(set(runs.task)))
+    return Scores(tasks, tuple(sorted(set(runs.method))), runs)
