@@ -127,8 +127,8 @@ class TrainJob:
         The file holds ``validation_accuracy`` [%] and ``training_loss`` by :func:`training.marks`,
         ``test_accuracy`` [%] and ``about``: code, seed, recipe, pixels and torch version, as JSON. Where
         weights were inherited, also ``inherited_accuracy`` on the validation images before any training
-        [%]. And what :func:`codes.encode` keeps of the network. All this has the same bytes in another run on one type of
-        processor. What was measured has not: ``measured/seconds`` by mark,
+        [%]. And what :func:`codes.encode` keeps of the network. All this has the same bytes in another run
+        on one type of processor. What was measured has not: ``measured/seconds`` by mark,
         ``measured/inheritance_seconds`` [core-s] and ``measured/processor``.
         """
         data = prepare(self.folders.images, self.folders.cache)

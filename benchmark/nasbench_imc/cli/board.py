@@ -101,8 +101,16 @@ def _compare(scores: Scores, as_json: bool) -> None:
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the files; LOGS by default."
 )
 @click.option("--no-page", is_flag=True, help="Leave out the HTML page, which needs the extra [search].")
+@click.option(
+    "--verdict",
+    "verdicts",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="What `replay --out` or `re-run` wrote: it grants its method a trust tier; may be repeated.",
+)
 @_jobs
-def leaderboard(logs: Path, out: Path | None, no_page: bool, jobs: int) -> None:
+def leaderboard(logs: Path, out: Path | None, no_page: bool, verdicts: tuple[Path, ...], jobs: int) -> None:
     """Rank the methods: a table here, and leaderboard.md, .csv, .tex and .html in a folder.
 
     Methods that lack tasks or seeds rank in tables of their own, on the runs that they have.
@@ -111,15 +119,17 @@ def leaderboard(logs: Path, out: Path | None, no_page: bool, jobs: int) -> None:
 
     from nasbench_imc.leaderboard import as_csv, as_latex, as_markdown, as_terminal, write_page
     from nasbench_imc.scoring import score_folder
+    from nasbench_imc.submissions.tiers import tiers
 
     scores = score_folder(logs, jobs)
+    trust = tiers(verdicts, scores)
     folder = out or logs
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, render in ((".md", as_markdown), (".csv", as_csv), (".tex", as_latex)):
         with replacing(folder / f"leaderboard{suffix}") as temporary:
-            temporary.write_text(render(scores), encoding="utf-8")
-    Console().print(as_terminal(scores))
+            temporary.write_text(render(scores, tiers=trust), encoding="utf-8")
+    Console().print(as_terminal(scores, tiers=trust))
     if not no_page:
-        write_page(scores, folder / "leaderboard.html")
+        write_page(scores, folder / "leaderboard.html", tiers=trust)
     page = "" if no_page else f"; open {(folder / 'leaderboard.html').resolve()} in a browser"
     click.echo(f"written: leaderboard.md, .csv, .tex{'' if no_page else ', .html'} in {folder}{page}")

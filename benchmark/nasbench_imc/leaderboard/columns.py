@@ -11,13 +11,10 @@ import numpy as np
 
 from nasbench_imc.errors import unknown
 from nasbench_imc.scoring import Scores
+from nasbench_imc.submissions.tiers import TIERS
 
 if TYPE_CHECKING:
     from nasbench_imc.suites import Task
-
-#: How far a method's scores can be trusted, from least to most: computed from logs that somebody sent,
-#: recomputed from such logs against the table, or of runs made again where the table could not be read.
-TIERS = ("self-reported", "replayed", "re-run")
 
 #: Decimals of a score; scores that agree to them are shown as equal, also where the best is in bold.
 DECIMALS = 3

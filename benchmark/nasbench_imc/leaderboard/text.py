@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nasbench_imc.leaderboard.columns import TIERS, Column, Line, columns, exact, lines
+from nasbench_imc.leaderboard.columns import Column, Line, columns, exact, lines
 from nasbench_imc.runs.log import TROUBLE
 from nasbench_imc.scoring import Board, Scores
 from nasbench_imc.scoring.compare import least_pairs
 from nasbench_imc.scoring.ratings import ANCHOR, ANCHOR_RATING, MIN_TASKS, PRIOR_GAMES, method_set
 from nasbench_imc.scoring.score import cluster
+from nasbench_imc.submissions.tiers import TIERS
+from nasbench_imc.suites.definition import is_shipped
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -41,6 +43,12 @@ def is_official(scores: Scores) -> bool:
     return bool(scores.runs.official.all())
 
 
+def _own(scores: Scores) -> list[str]:
+    """A sentence on tasks that are not the benchmark's."""
+    names = [printable(task.name) for task in scores.tasks if not is_shipped(task)]
+    return [f"Not tasks of the benchmark: {_listed(names)}."] if names else []
+
+
 def table_versions(scores: Scores) -> list[str]:
     """The tables that the tasks were frozen with, for example ``nb201 1.0.0``."""
     return sorted({f"{task.table} {task.table_version}" for task in scores.tasks})
@@ -52,7 +60,7 @@ def notes(scores: Scores, explained: bool = False) -> list[str]:
     The one on the table comes first where a run was made on another than the released one. Where columns
     were ``explained`` before, only what differs from board to board is said.
     """
-    said = _unofficial(scores)
+    said = [*_unofficial(scores), *_own(scores)]
     if not explained:
         said += [
             "Score: normalised regret, summed over the checkpoints of the budget; 0 is the best of the "

@@ -15,6 +15,7 @@ from nasbench_imc.errors import BenchmarkError, LogError
 from nasbench_imc.progress import JobsBar
 from nasbench_imc.runs.log import TROUBLE, RunLog, log_path, pack_log, read_log, write_packed
 from nasbench_imc.runs.methods import Method
+from nasbench_imc.runs.own_tasks import keep_own_tasks
 from nasbench_imc.runs.runner import Made, Order, Posed, Runners, Sent
 from nasbench_imc.suites import Task
 
@@ -114,6 +115,8 @@ def run_all(
         searcher.
     UnknownNameError
         Where a method cannot be loaded.
+    TaskError
+        Where a task that is not the benchmark's bears the name of another one.
     BenchmarkError
         Where two methods or two tasks have one name, so that their logs would be the same files, or the
         time limit is not a positive number; where the scheduler does not answer or is lost, or its workers
@@ -131,6 +134,7 @@ def run_all(
         method.load()  # so that a misspelt method is one error, not one a run
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
+    keep_own_tasks(tasks, out)
     searchers = {method.name: Sent.of(method) for method in methods}
     before = {job: _found(job, out, searchers[job.method.name].fingerprint) for job in wanted}
     waiting = {

@@ -34,13 +34,13 @@ def standing(task: Task, events: Iterable[Event]) -> list[list[Design]]:
     list of list of Design
         One list a checkpoint.
     """
-    queries: list[Event] = []
+    feasible: list[Event] = []  # queries
     named: list[Mapping[str, Any]] | None = None
     charged: float = 0
     result: list[list[Design]] = []
 
     def stands() -> list[Design]:
-        chosen = [queries[k]["query"] for k in _default(task, queries)] if named is None else named
+        chosen = _default(task, feasible) if named is None else named
         return [task.domain.design(fields) for fields in chosen]
 
     for event in events:
@@ -51,30 +51,29 @@ def standing(task: Task, events: Iterable[Event]) -> list[list[Design]]:
         # The checkpoint's recommendation may come after its last query, so it is closed by the next one.
         while len(result) < len(task.checkpoints) and charged > task.checkpoints[len(result)]:
             result.append(stands())
-        queries.append(event)
+        if task.is_feasible(event["values"]):
+            feasible.append(event)
     last = stands()
     return result + [last] * (len(task.checkpoints) - len(result))
 
 
-def _default(task: Task, queries: Sequence[Event]) -> list[int]:
-    """What stands where nothing was recommended, as positions among the queries."""
-    if task.fidelities:
-        levels = [task.fidelities.index(event["fidelity"]) for event in queries]
-        chosen = [k for k, level in enumerate(levels) if level == max(levels)]
-    else:
-        chosen = list(range(len(queries)))
-    feasible = [k for k in chosen if task.is_feasible(queries[k]["values"])]
+def _default(task: Task, feasible: Sequence[Event]) -> list[Mapping[str, Any]]:
+    """What stands where nothing was recommended: free fields of designs."""
+    if task.fidelities and feasible:
+        level = task.fidelities.index
+        highest = max(level(event["fidelity"]) for event in feasible)
+        feasible = [event for event in feasible if level(event["fidelity"]) == highest]
     if not feasible:
         return []
-    values = [queries[k]["values"] for k in feasible]
+    values = [event["values"] for event in feasible]
     if task.goal == "front":
         accuracy = np.array([v["accuracy"] for v in values])
         costs = np.array([[v[name] for name in cost_names(task)] for v in values])
         points = normalised(task, accuracy, costs)
-        return [feasible[k] for k in front.best_subset(points, task.max_recommended)]
+        return [feasible[k]["query"] for k in front.best_subset(points, task.max_recommended)]
     (objective,) = task.objectives
-    sign = -1 if task.goal == "cost" else 1
-    return [max(zip(feasible, values, strict=True), key=lambda pair: sign * pair[1][objective])[0]]
+    best = (min if task.goal == "cost" else max)(range(len(values)), key=lambda k: values[k][objective])
+    return [feasible[best]["query"]]
 
 
 def cost_names(task: Task) -> tuple[str, ...]:
@@ -105,17 +104,22 @@ def regret_curve(task: Task, bench: Benchmark, events: Iterable[Event]) -> np.nd
         objectives. An infeasible or missing recommendation counts as the worst feasible design, but at
         a budget of 0, where nothing has been seen, a missing one counts as a random design.
     """
+    return regrets(task, bench, standing(task, events))
+
+
+def regrets(task: Task, bench: Benchmark, stood: Sequence[Sequence[Design]]) -> np.ndarray:
+    """As :func:`regret_curve`, from what :func:`standing` gave."""
     cache: dict[tuple[Design, ...], float] = {}
-    regrets = []
-    for k, designs in enumerate(standing(task, events)):
+    found = []
+    for k, designs in enumerate(stood):
         key = tuple(designs)
         if not key and task.checkpoints[k] == 0:
-            regrets.append(task.frozen.random_regret[k])
+            found.append(task.frozen.random_regret[k])
             continue
         if key not in cache:
             cache[key] = _regret(task, bench, designs)
-        regrets.append(cache[key])
-    return np.array(regrets)
+        found.append(cache[key])
+    return np.array(found)
 
 
 def _regret(task: Task, bench: Benchmark, designs: Sequence[Design]) -> float:

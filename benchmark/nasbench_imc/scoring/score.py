@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ import pandas as pd
 from nasbench_imc.design import Design
 from nasbench_imc.errors import LogError, UnavailableError, UnknownNameError
 from nasbench_imc.runs.log import SUFFIX, TROUBLE, RunLog, read_log
+from nasbench_imc.runs.own_tasks import own_tasks
 from nasbench_imc.scoring import boards, bootstrap, compare, ratings
-from nasbench_imc.scoring.regret import regret_curve, standing
+from nasbench_imc.scoring.regret import regrets, standing
 from nasbench_imc.suites import Task
 from nasbench_imc.suites import task as find_task
 
@@ -249,24 +251,32 @@ def cluster(task: Task) -> tuple[str, ...]:
     return (task.table, *sorted({str(families[id_]) for id_ in task.hardware}))
 
 
-def score(logs: Iterable[RunLog]) -> Scores:
+def score(logs: Iterable[RunLog], own: Mapping[str, Task] = MappingProxyType({})) -> Scores:
     """Score run logs, each as it comes; none is kept.
 
     A run's score is the sum of its regrets over the checkpoints, divided by the sum of random search's
     expected regrets: 0 where it names the table's best from the first checkpoint on, 1 where it does no
     better than random search. It is not clipped.
 
+    Parameters
+    ----------
+    logs : iterable of RunLog
+    own : mapping of str to Task, optional
+        Tasks by name that are not the benchmark's.
+
     Raises
     ------
     LogError
         Where there is no log, two logs of one run, a log of another table than its task's, or one that
         names a design or a metric that is not its task's.
+    UnknownNameError
+        Where a log's task is not known.
     """
-    return _collected(_scored(logs))
+    return _collected(_scored(logs, own), own)
 
 
 def score_folder(folder: Path, jobs: int = 1) -> Scores:
-    """Score all run logs below a folder.
+    """Score all run logs below a folder; tasks of one's own are found there too.
 
     Parameters
     ----------
@@ -276,32 +286,34 @@ def score_folder(folder: Path, jobs: int = 1) -> Scores:
 
     Raises
     ------
-    LogError
+    LogError, UnknownNameError
         As :func:`score` does, and where a log cannot be read.
+    TaskError
+        Where a task file below the folder is malformed, or two of one name differ.
     """
     paths = sorted(folder.rglob(f"*{SUFFIX}"))
     if not paths:
         raise LogError(f"there are no run logs (*{SUFFIX}) below {folder}; make some with `nasbench-imc run`")
+    own = own_tasks(folder)
     if jobs == 1 or len(paths) < _FEW:
-        return score(map(read_log, paths))
+        return score(map(read_log, paths), own)
     chunks = [paths[k : k + _CHUNK] for k in range(0, len(paths), _CHUNK)]
+    texts = {name: task.to_json() for name, task in own.items()}
     # Started afresh, since a fork would copy threads' locks.
     with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=get_context("spawn")) as pool:
-        return _collected(row for rows in pool.map(_score_files, chunks) for row in rows)
+        scored = pool.map(partial(_score_files, texts), chunks)
+        return _collected((row for rows in scored for row in rows), own)
 
 
-def _score_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    return list(_scored(map(read_log, paths)))
+def _score_files(texts: Mapping[str, str], paths: Sequence[Path]) -> list[dict[str, Any]]:
+    own = {name: Task.from_json(text, name) for name, text in texts.items()}
+    return list(_scored(map(read_log, paths), own))
 
 
-def _scored(logs: Iterable[RunLog]) -> Iterator[dict[str, Any]]:
+def _scored(logs: Iterable[RunLog], own: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
     """What is kept of each log."""
-    tasks: dict[str, tuple[Task, Task]] = {}
     for log in logs:
-        if log.task not in tasks:
-            task = find_task(log.task)
-            tasks[log.task] = task, replace(task, checkpoints=(task.budget,))
-        task, at_the_end = tasks[log.task]
+        task = own.get(log.task) or find_task(log.task)
         bench = task.load_table()
         if log.table_sha256 != bench.sha256:
             raise LogError(
@@ -309,9 +321,9 @@ def _scored(logs: Iterable[RunLog]) -> Iterator[dict[str, Any]]:
                 f"{log.table_sha256[:12]}..., this is {bench.sha256[:12]}... ({bench.version}); run it again"
             )
         try:
-            regret = regret_curve(task, bench, log.events)
-            (recommended,) = standing(at_the_end, log.events)
-        except (UnknownNameError, UnavailableError, KeyError, TypeError) as error:
+            stood = standing(task, log.events)
+            regret = regrets(task, bench, stood)
+        except (UnknownNameError, UnavailableError, KeyError, TypeError, ValueError) as error:
             raise LogError(
                 f"the log of {log.method} on {log.task}, seed {log.seed}, does not fit the task: "
                 f"{type(error).__name__} {error}"
@@ -328,11 +340,11 @@ def _scored(logs: Iterable[RunLog]) -> Iterator[dict[str, Any]]:
             "official": log.official,
             "score": float(regret.sum() / np.sum(task.frozen.random_regret)),
             "regret": regret,
-            "recommended": tuple(recommended),
+            "recommended": tuple(stood[-1]),
         }
 
 
-def _collected(rows: Iterable[dict[str, Any]]) -> Scores:
+def _collected(rows: Iterable[dict[str, Any]], own: Mapping[str, Task]) -> Scores:
     kept: dict[tuple[str, str, int], dict[str, Any]] = {}
     for row in rows:
         task, method, seed = key = (row["task"], row["method"], row["seed"])
@@ -342,5 +354,5 @@ def _collected(rows: Iterable[dict[str, Any]]) -> Scores:
     if not kept:
         raise LogError("no run logs to score")
     runs = pd.DataFrame(list(kept.values())).sort_values(["task", "method", "seed"], ignore_index=True)
-    tasks = tuple(find_task(name) for name in sorted(set(runs.task)))
+    tasks = tuple(own.get(name) or find_task(name) for name in sorted(set(runs.task)))
     return Scores(tasks, tuple(sorted(set(runs.method))), runs)

@@ -19,6 +19,7 @@ from nasbench_imc.errors import (
     UnavailableError,
 )
 from nasbench_imc.runs.log import SUFFIX, TROUBLE, RunLog, log_path, read_log
+from nasbench_imc.submissions.tiers import TIERS
 from nasbench_imc.submissions.unpack import Archive
 from nasbench_imc.suites import Session, Task
 from nasbench_imc.suites import task as find_task
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from nasbench_imc.tables import Benchmark
 
 FORMAT = 1
-
-#: Trust tiers of a leaderboard's rows, weakest first: scored from its own logs; replayed against the table;
-#: run again by others, without the table and with fresh label seeds.
-TIERS = ("self-reported", "replayed", "re-run")
 
 #: Fields of a query that a session is asked with, beside the design.
 OPTIONS = ("fidelity",)

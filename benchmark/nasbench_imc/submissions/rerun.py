@@ -32,8 +32,9 @@ from nasbench_imc.runs.methods import parse_method
 from nasbench_imc.submissions.manifest import member
 from nasbench_imc.submissions.permuted import Relabelling, interval_of_mean
 from nasbench_imc.submissions.pipe import Closed, Late
-from nasbench_imc.submissions.replay import FORMAT, TIERS, Verdict, replay
+from nasbench_imc.submissions.replay import FORMAT, Verdict, replay
 from nasbench_imc.submissions.sandbox import Sandbox, Searcher, process, sandbox
+from nasbench_imc.submissions.tiers import TIERS
 from nasbench_imc.submissions.unpack import Archive
 from nasbench_imc.suites import Observation, Session, Task
 

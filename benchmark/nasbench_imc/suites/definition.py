@@ -170,9 +170,13 @@ class Task:
 
     def is_feasible(self, values: Mapping[str, float]) -> bool:
         """Whether a design with these values keeps all limits."""
-        return all(values[name] <= limit for name, limit in self.limits.items()) and all(
-            values[name] >= limit for name, limit in self.least.items()
-        )
+        for name, limit in self.limits.items():
+            if values[name] > limit:
+                return False
+        for name, limit in self.least.items():  # noqa: SIM110 (asked of every query that is scored)
+            if values[name] < limit:
+                return False
+        return True
 
     def session(self, seed: int, bench: Benchmark | None = None) -> Session:
         """A search session, to be used in a ``with`` block.
@@ -287,6 +291,22 @@ def tasks(suite: str | None = None) -> list[Task]:
     if suite is not None and suite not in SUITES:
         raise unknown("suite", suite, SUITES)
     return [made for made in _all_tasks().values() if suite in (None, made.suite)]
+
+
+def is_shipped(made: Task) -> bool:
+    """Whether a task is one of the benchmark's own.
+
+    Raises
+    ------
+    TaskError
+        Where it bears the name of one and is another.
+    """
+    shipped = _all_tasks().get(made.name)
+    if shipped not in (None, made):
+        raise TaskError(
+            f"{made.name!r} is the name of a task of the benchmark, and this is another; rename it"
+        )
+    return shipped is not None
 
 
 def task(name: str) -> Task:
