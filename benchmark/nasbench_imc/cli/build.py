@@ -101,6 +101,27 @@ def tasks() -> None:
         freezing.freeze_all(load(name), _PACKAGE / "suites" / "data", log=click.echo)
 
 
+@build.command()
+@click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/tasks"),
+    show_default=True,
+)
+def difficulty(logs: Path, out: Path) -> None:
+    """Write how hard each task is, by the runs whose logs lie below LOGS."""
+    from nasbench_imc.building.difficulty import as_markdown, difficulties
+    from nasbench_imc.files import replacing
+    from nasbench_imc.scoring import score_folder
+
+    scores = score_folder(logs)
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / "README.md") as temporary:
+        temporary.write_text(as_markdown(difficulties(scores), scores.methods), encoding="utf-8")
+    click.echo(f"written: {out / 'README.md'}")
+
+
 @dataclass(frozen=True)
 class _Computing:
     """The options of commands that compute: where files are, and on what to run."""
