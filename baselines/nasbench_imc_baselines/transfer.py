@@ -26,20 +26,19 @@ from nasbench_imc_baselines.common import draw, logged, scalarised
 
 SOURCES = 600  # designs whose free labels are asked for
 INITIAL = 3  # queries before the first fit
-PARENTS, CANDIDATES = 8, 60  # on other tracks
+PARENTS, CANDIDATES, BATCH = 8, 60, 4  # on other tracks: queries of one fit
+LOOKS = 10  # at costs, that a candidate may take
 PENALTY = 1.0  # of the squared weights of the encoding, in labels' standard deviations
 WINDOW = 20.0  # labels further below the best one count as that far below it [points]
 
 
 def search(session: Session, rng: np.random.Generator) -> None:
-    task = session.task
-    free = _free_labels(session, rng) if task.sources else {}
+    look = _Costs(session)
+    free = _free_labels(session, rng) if session.task.sources else {}
     pool = list(free)
     if pool:
-        guesses = [_imagined(session, design, float(free[design].mean())) for design in pool]
-        session.recommend(_best(session, guesses))
-        order = sorted(range(len(pool)), key=lambda k: -free[pool[k]].mean())
-        first = [pool[k] for k in order[:INITIAL]]
+        session.recommend(_best(session, [look.imagined(d, float(free[d].mean())) for d in pool]))
+        first = sorted(pool, key=lambda design: -free[design].mean())[:INITIAL]
     else:
         first = [draw(session, rng) for _ in range(3 * INITIAL)]
     for design in first:
@@ -48,16 +47,37 @@ def search(session: Session, rng: np.random.Generator) -> None:
     while True:
         fitness = scalarised(session, rng)
         seen = {observation.design for observation in session.observations}
-        designs = [design for design in pool if design not in seen] or near_the_best(
-            session, fitness, PARENTS, CANDIDATES, rng
+        # Finding a candidate that keeps the limits takes several looks at costs, and looks are proposals.
+        left = (session.task.max_proposals - session.proposals) / max(1.0, session.budget_left)
+        count = int(np.clip(BATCH * left / LOOKS, BATCH, CANDIDATES))
+        designs = (
+            [design for design in pool if design not in seen]
+            or near_the_best(session, fitness, PARENTS, count, rng)
+            or [draw(session, rng)]
         )
-        designs = designs or [draw(session, rng)]
         predicted = _fit(session, free, designs)
-        guesses = [
-            _imagined(session, design, accuracy) for design, accuracy in zip(designs, predicted, strict=True)
-        ]
-        session.query(min(guesses, key=fitness).design)
-        _recommend(session, bool(pool))
+        guesses = [look.imagined(design, value) for design, value in zip(designs, predicted, strict=True)]
+        for guess in sorted(guesses, key=fitness)[: 1 if pool else BATCH]:
+            session.query(guess.design)
+            _recommend(session, bool(pool))
+
+
+class _Costs:
+    """Costs of designs, each looked at once, and only where the task asks for costs."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.needed = bool(session.task.limits) or session.task.objectives != ("accuracy",)
+        self.known: dict[Design, dict[str, float]] = {}
+
+    def imagined(self, design: Design, accuracy: float) -> Observation:
+        """What a query would show if the design had this accuracy [%]."""
+        task = self.session.task
+        if design not in self.known:
+            self.known[design] = dict(self.session.cost(design)) if self.needed else {}
+        values = {**self.known[design], "accuracy": accuracy}
+        objectives = tuple(-values[name] if name == "accuracy" else values[name] for name in task.objectives)
+        return Observation(design, values, objectives, task.is_feasible(values), 0)
 
 
 def _free_labels(session: Session, rng: np.random.Generator) -> dict[Design, np.ndarray]:
@@ -92,14 +112,6 @@ def _fit(session: Session, free: dict[Design, np.ndarray], designs: list[Design]
     gram = (x - centre) @ (x - centre).T + PENALTY * np.eye(len(x))
     dual = np.linalg.solve(gram, labels - labels.mean())
     return labels.mean() + (_features(session, free, designs) - centre) @ ((x - centre).T @ dual)
-
-
-def _imagined(session: Session, design: Design, accuracy: float) -> Observation:
-    """What a query would show if the design had this accuracy."""
-    task = session.task
-    values = {**session.cost(design), "accuracy": accuracy}
-    objectives = tuple(-values[name] if name == "accuracy" else values[name] for name in task.objectives)
-    return Observation(design, values, objectives, task.is_feasible(values), 0)
 
 
 def _best(session: Session, guesses: list[Observation]) -> list[Design]:

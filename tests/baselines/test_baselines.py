@@ -14,9 +14,13 @@ import nasbench_imc_baselines
 from nasbench_imc.runs import RunLog, methods
 from nasbench_imc.runs.execute import execute
 from nasbench_imc.scoring import regret_curve
+from nasbench_imc_baselines import exhaustive
 
 FOLDER = Path(nasbench_imc_baselines.__file__).parent
-NAMES = ["local_search", "nsga2", "random_search", "regularized_evolution", "tpe"]
+NAMES = sorted(
+    name for name, method in methods().items() if method.source.startswith("nasbench_imc_baselines")
+)
+SHARED = {"candidates", "common", "surrogates"}  # by several searchers
 TASKS = ["nb201/sram-digital/S-accuracy", "nb201/pcm-t0/C-energy", "nb201/sram-digital/M-energy"]
 
 
@@ -26,8 +30,9 @@ def run(name: str, task: str, seed: int = 0) -> RunLog:
 
 
 def test_each_file_is_a_baseline() -> None:
-    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "common"}
-    assert files == set(NAMES)
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"} - SHARED
+    assert files == {*NAMES, "exhaustive"}  # which looks into the table, and is no method
+    assert len(NAMES) == 13
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -70,19 +75,27 @@ def imports(path: Path) -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(set(FOLDER.glob("*.py")) - {FOLDER / "exhaustive.py"}), ids=lambda path: path.name
+)
 def test_only_the_public_api_is_used(path: Path) -> None:
     own = {pair for pair in imports(path) if pair[0].startswith("nasbench_imc")}
     for module, name in own:
         bridge = module.partition(".bridges")[0] == "nasbench_imc" != module
-        assert module in ("nasbench_imc", "nasbench_imc_baselines.common") or bridge
+        own_module = (
+            module.partition(".")[0] == "nasbench_imc_baselines" and module.partition(".")[2] in SHARED
+        )
+        assert module == "nasbench_imc" or own_module or bridge
         assert name
         if module == "nasbench_imc":
             assert name in nbi.__all__
     private = [
         node.attr
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id == "self")
     ]
     assert private == []
 
@@ -113,3 +126,20 @@ def test_ends_nearer_to_the_best_than_random_search(bench: nbi.Benchmark, name: 
     found = nbi.task(task)
     last = [regret_curve(found, bench, run(name, task, seed).events)[-1] for seed in range(10)]
     assert np.mean(last) < found.frozen.random_regret[-1]
+
+
+@pytest.mark.parametrize("name", sorted(task.name for task in nbi.tasks()))
+def test_exhaustive_search_reaches_what_is_reachable(bench: nbi.Benchmark, name: str) -> None:
+    """The frozen regret of choosing by search labels, but where that takes a margin or the best twenty."""
+    task = nbi.task(name)
+    last = []
+    for seed in range(5):
+        log = execute(exhaustive.search, "exhaustive", task, seed, 60.0)
+        assert log.end in ("finished", "budget")
+        last.append(regret_curve(task, bench, log.events)[-1])
+    if task.goal == "accuracy":
+        error = np.std(last, ddof=1) / np.sqrt(5)
+        assert np.mean(last) == pytest.approx(task.frozen.reachable_regret, abs=5 * error + 0.05)
+    if task.goal == "front":
+        assert task.frozen.reachable_regret - 3 * task.frozen.noise_floor < np.mean(last)
+        assert np.mean(last) < task.frozen.random_regret[-1]

@@ -1,11 +1,45 @@
 """The shipped searchers keep what every searcher is asked to keep."""
 
 from nasbench_imc.testing import SearcherSuite
-from nasbench_imc_baselines import local_search, nsga2, random_search, regularized_evolution, tpe
+from nasbench_imc_baselines import (
+    analognas,
+    bananas,
+    gibbon,
+    joint_ga,
+    local_search,
+    moead,
+    nsga2,
+    random_search,
+    regularized_evolution,
+    reinforce,
+    sms_emoa,
+    tpe,
+    transfer,
+)
+
+
+class TestAnalogNAS(SearcherSuite):
+    searcher = staticmethod(analognas.search)
+
+
+class TestBANANAS(SearcherSuite):
+    searcher = staticmethod(bananas.search)
+
+
+class TestGibbon(SearcherSuite):
+    searcher = staticmethod(gibbon.search)
+
+
+class TestJointGA(SearcherSuite):
+    searcher = staticmethod(joint_ga.search)
 
 
 class TestLocalSearch(SearcherSuite):
     searcher = staticmethod(local_search.search)
+
+
+class TestMOEAD(SearcherSuite):
+    searcher = staticmethod(moead.search)
 
 
 class TestNSGA2(SearcherSuite):
@@ -20,5 +54,17 @@ class TestRegularizedEvolution(SearcherSuite):
     searcher = staticmethod(regularized_evolution.search)
 
 
+class TestReinforce(SearcherSuite):
+    searcher = staticmethod(reinforce.search)
+
+
+class TestSMSEMOA(SearcherSuite):
+    searcher = staticmethod(sms_emoa.search)
+
+
 class TestTPE(SearcherSuite):
     searcher = staticmethod(tpe.search)
+
+
+class TestTransfer(SearcherSuite):
+    searcher = staticmethod(transfer.search)

@@ -101,8 +101,8 @@ def as_markdown(found: Sequence[Difficulty], methods: Iterable[str]) -> str:
             "Regret at full budget: what random search is expected to leave, the best mean of any",
             "searcher, and what choosing by search labels would leave if every design were queried. The",
             "share is that of the best searcher's runs that end within the noise floor of the last: at the",
-            f"optimum, as far as the labels can tell. From {TRIVIAL:.0%} on a task would be trivial; one in which",
-            "nothing is better than random search would be hopeless.",
+            f"optimum, as far as the labels can tell. From {TRIVIAL:.0%} on a task would be trivial; one in",
+            "which nothing is better than random search would be hopeless.",
             "",
             "| task | suite | designs | budget | regret in | random search | best searcher | reachable | "
             "noise floor | at the optimum | |",
