@@ -278,6 +278,27 @@ def evaluate(recipe: str, seed: int, networks: str, computing: _Computing) -> No
     computing.run(jobs)
 
 
+@build.command()
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="datasets/raw/proxies.npz",
+    show_default=True,
+    help="Where the proxies of all networks are kept in the end.",
+)
+@_computes
+def proxies(seed: int, file: Path, computing: _Computing) -> None:
+    """Compute zero-cost proxies of all 1,728 networks; stopped, it goes on where it was."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.proxy_jobs import join, proxy_jobs
+
+    jobs = proxy_jobs(audit.networks("all"), seed, computing.folders)
+    computing.run(jobs)
+    join([job.path for job in jobs], file)
+    click.echo(f"{file}: {file.stat().st_size:,} bytes")
+
+
 @build.command("serial-audit")
 @_TRAINED
 @_NETWORKS
