@@ -86,10 +86,10 @@ def test_limits_keep_the_share_that_was_planned(bench: nbi.Benchmark, name: str)
 
 def test_task_under_its_noise_floor_is_refused(bench: nbi.Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = PLAN["nb201/sram-digital/S-accuracy"]
-    monkeypatch.setattr(type(bench), "label_noise", lambda *_: 0.8)
-    assert freeze(plan, bench).frozen.noise_floor == 0.8
     monkeypatch.setattr(type(bench), "label_noise", lambda *_: 0.9)
-    with pytest.raises(nbi.TaskError, match=r"S-accuracy is too easy: random search ends 0\.855"):
+    assert freeze(plan, bench).frozen.noise_floor == 0.9
+    monkeypatch.setattr(type(bench), "label_noise", lambda *_: 1.0)
+    with pytest.raises(nbi.TaskError, match=r"S-accuracy is too easy: random search ends 0\.935"):
         freeze(plan, bench)
 
 

@@ -81,7 +81,7 @@ def test_same_cell_for_ever_ends() -> None:
         for _ in range(task.max_proposals):
             s.query(design)
         before = state(s)
-        with pytest.raises(nbi.BudgetExhausted, match=r"4000 proposals .*1 of 40"):
+        with pytest.raises(nbi.BudgetExhausted, match=r"4000 proposals .*1 of 30"):
             s.query(design)
         with pytest.raises(nbi.BudgetExhausted):
             s.cost(design)
