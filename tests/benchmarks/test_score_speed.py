@@ -62,6 +62,7 @@ def folder(tmp_path_factory, bench):
             made = RunLog(
                 method="",
                 task=task.name,
+                task_sha256=task.sha256,
                 seed=seed,
                 table=table.version,
                 table_sha256=table.sha256,

@@ -70,6 +70,7 @@ def test_hostile_searchers_cost_no_other_run(
     methods = [searcher("returns_early"), *map(searcher, expected), searcher("returns_late")]
     report = run_all(methods, [TASK], [0], tmp_path, jobs=2, timeout=timeout, progress=False)
     logs = {log.method.removeprefix("searchers."): log for log in read_logs(tmp_path)}
+    assert {log.task_sha256 for log in logs.values()} == {TASK.sha256}  # of lost runs too
     assert set(logs) == {*expected, "returns_early", "returns_late"}
     for name, (end, error) in expected.items():
         assert (name, logs[name].end) == (name, end)
@@ -260,6 +261,17 @@ def test_logs_of_another_table_are_not_mixed(tmp_path: Path) -> None:
     path.write_bytes(b"damaged")
     with pytest.raises(nbi.LogError, match="delete it and run again"):
         run_all([searcher("returns")], [TASK], range(2), tmp_path, progress=False)
+
+
+def test_logs_of_another_version_of_the_task_are_not_mixed(tmp_path: Path) -> None:
+    """As after the benchmark's tasks were frozen anew on the same table."""
+    run_all([searcher("returns")], [TASK], range(1), tmp_path, progress=False)
+    path = log_path(tmp_path, TASK.name, "searchers.returns", 0)
+    older = replace(TASK, budget=TASK.budget + 1)
+    write_log(replace(read_log(path), task_sha256=older.sha256), path)
+    with pytest.raises(nbi.LogError, match=r"another version of task .*S-accuracy.* give another --out"):
+        run_all([searcher("returns")], [TASK], range(2), tmp_path, progress=False)
+    assert len(made_logs(tmp_path)) == 1
 
 
 def test_two_of_one_name_would_share_their_logs(tmp_path: Path) -> None:

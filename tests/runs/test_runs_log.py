@@ -23,6 +23,7 @@ EVENTS = (
 LOG = RunLog(
     method="m",
     task="nb201/x",
+    task_sha256="cd" * 32,
     seed=3,
     table="0.1.0",
     table_sha256="ab" * 32,
@@ -133,10 +134,17 @@ def test_folder_in_place_of_a_log(tmp_path: Path) -> None:
         read_log(tmp_path)
 
 
-@pytest.mark.parametrize("number", [0, 2, "1", None])
+@pytest.mark.parametrize("number", [0, 3, "2", 2.0, True, None])
 def test_other_format(path: Path, number: Any) -> None:
     rewrite(path, lambda data: data[0].update(format=number))
-    with pytest.raises(nbi.LogError, match="this version reads 1"):
+    with pytest.raises(nbi.LogError, match="this version reads 2"):
+        read_log(path)
+
+
+def test_earlier_format(path: Path) -> None:
+    """Logs of format 1 named no task's content."""
+    rewrite(path, lambda data: (data[0].update(format=1), data[0].pop("task_sha256")))
+    with pytest.raises(nbi.LogError, match="was made by an earlier version; run it again"):
         read_log(path)
 
 

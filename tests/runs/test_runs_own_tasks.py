@@ -35,6 +35,35 @@ def test_a_task_file_needs_no_code(tmp_path: Path) -> None:
     assert (again.done, again.skipped) == (0, 4)
 
 
+def test_a_task_edited_after_its_runs_does_not_move_their_scores(tmp_path: Path) -> None:
+    method = find_method("random_search")
+    run_all([method], [OWN], range(1), tmp_path, progress=False)
+    frozen = replace(OWN.frozen, random_regret=tuple(10 * r for r in OWN.frozen.random_regret))
+    edited = replace(OWN, frozen=frozen)
+    kept = tmp_path / OWN.name / "task.json"
+    kept.write_text(edited.to_json())
+    with pytest.raises(nbi.LogError, match=r"was made with another version of task 'mine/S'.* run it again"):
+        score_folder(tmp_path)
+    with pytest.raises(nbi.LogError, match=r"made with another version of task 'mine/S'.* another --out"):
+        run_all([method], [edited], range(2), tmp_path, progress=False)
+    kept.write_text(OWN.to_json())
+    assert len(score_folder(tmp_path).runs) == 1
+
+
+def test_a_copy_of_the_benchmarks_task_is_the_benchmarks_task(tmp_path: Path) -> None:
+    """However it writes its numbers."""
+    data = json.loads(SHIPPED.to_json())
+    assert data["frozen"]["best_hypervolume"] == 0.0
+    data["frozen"]["best_hypervolume"] = 0
+    file, out = tmp_path / "copy.json", tmp_path / "logs"
+    file.write_text(json.dumps(data))
+    copy = nbi.task(str(file))
+    assert copy.sha256 != SHIPPED.sha256
+    run_all([find_method("random_search")], [copy], range(1), out, progress=False)
+    assert score_folder(out).tasks == (SHIPPED,)
+    assert not (out / SHIPPED.name / "task.json").exists()
+
+
 def test_another_task_of_the_same_name_is_refused(tmp_path: Path) -> None:
     keep_own_tasks([OWN], tmp_path)
     keep_own_tasks([OWN], tmp_path)

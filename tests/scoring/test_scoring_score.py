@@ -35,6 +35,7 @@ def log(name: str, method: str, seed: int, events: list[dict[str, Any]], **field
     made = RunLog(
         method=method,
         task=name,
+        task_sha256=nbi.task(name).sha256,
         seed=seed,
         table=bench.version,
         table_sha256=bench.sha256,
@@ -227,9 +228,29 @@ def test_log_of_another_table(logs: list[RunLog]) -> None:
         score([replace(logs[0], table_sha256="0" * 64)])
 
 
+def test_log_of_another_version_of_its_task(logs: list[RunLog]) -> None:
+    older = replace(nbi.task(logs[0].task), budget=7)
+    with pytest.raises(nbi.LogError, match=r"another version of task 'nb201/.*; run it again"):
+        score([replace(logs[0], task_sha256=older.sha256)])
+
+
 def test_log_of_an_unknown_task(logs: list[RunLog]) -> None:
     with pytest.raises(nbi.UnknownNameError, match="unknown task"):
         score([replace(logs[0], task="nb201/none")])
+
+
+def test_a_log_opens_no_file(logs: list[RunLog], tmp_path: Path) -> None:
+    """A task file that a log names by its path would be a yardstick of the log's own."""
+    evil = replace(nbi.task(logs[0].task), name="evil/S")
+    path = tmp_path / "evil.json"
+    path.write_text(evil.to_json())
+    assert nbi.task(str(path)) == evil
+    with pytest.raises(nbi.UnknownNameError, match="unknown task"):
+        score([replace(logs[0], task=str(path), task_sha256=evil.sha256)])
+
+
+def test_runs_name_their_searcher(logs: list[RunLog]) -> None:
+    assert set(score([logs[0], replace(logs[1], searcher="ab" * 32)]).runs.searcher) == {"", "ab" * 32}
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nasbench_imc as nbi
-from nasbench_imc.submissions.replay import Refused, refusal, replay
+from nasbench_imc.runs.execute import execute
+from nasbench_imc.submissions.pack import pack
+from nasbench_imc.submissions.replay import Refused, refusal, replay, replay_log
 
-from .conftest import METHOD, TASKS, Forge, Lines, contents, member, packed, unpacked
+from .conftest import METHOD, SAID, TASKS, Forge, Lines, contents, honest, member, packed, unpacked
 
 C, M = (nbi.task(name) for name in TASKS)
 
@@ -275,17 +279,23 @@ def test_duplicated_seed(forge: Forge, submission: Path) -> None:
     refused(path, "it is the search label of seed 1", file=member(0, 2), line=2, field="values.accuracy")
 
 
+def test_duplicated_seed_of_the_suite_test() -> None:
+    """Its labels are others than those of the same seed in the suite ``dev``."""
+    task = next(task for task in nbi.tasks("test") if task.track == "S")
+    log = execute(honest, METHOD, task, 1, 60.0)
+    replay_log(task, log, "log")
+    with pytest.raises(Refused, match="it is the search label of seed 1"):
+        replay_log(task, replace(log, seed=2), "log", seeds=3)
+
+
 def test_mined_seed(forge: Forge, tmp_path: Path) -> None:
     """The best of many seeds, presented as one of the first."""
-    from nasbench_imc.runs.execute import execute
-
-    from .conftest import honest
-
     mined = execute(honest, METHOD, C, 17, 60.0, fingerprint="ab" * 32)
     header = {
-        "format": 1,
+        "format": 2,
         "method": METHOD,
         "task": C.name,
+        "task_sha256": C.sha256,
         "seed": 0,
         "table": mined.table,
         "table_sha256": mined.table_sha256,
@@ -317,7 +327,7 @@ def test_another_task_renamed(forge: Forge, submission: Path) -> None:
         logged=TASKS[1],
         recomputed=TASKS[0],
     )
-    other[0]["task"] = TASKS[0]
+    other[0] |= {"task": TASKS[0], "task_sha256": C.sha256}
     refused(
         forge({member(0, 0): packed(other)}), "not what a session says", line=2, field="values.weight_memory"
     )
@@ -333,6 +343,39 @@ def test_another_table_version(forge: Forge) -> None:
     refused(path, r"the manifest declares table nb201 0\.1\.0 \(121212121212\.\.\.\).*run it again")
     path = forge(manifest=lambda about: about.update(tables={"other": ["0.1.0", old]}))
     refused(path, "the manifest declares table nb201 of no version")
+
+
+def test_another_version_of_the_task(forge: Forge) -> None:
+    """As after tasks were frozen anew on the same table."""
+    older = replace(C, budget=C.budget + 1).sha256
+    path = forge({member(): lambda lines: lines[0].update(task_sha256=older)})
+    refused(
+        path,
+        f"another version of task {C.name}",
+        line=1,
+        field="task_sha256",
+        logged=older,
+        recomputed=C.sha256,
+    )
+    path = forge({member(): lambda lines: (lines[0].update(format=1), lines[0].pop("task_sha256"))})
+    refused(path, "was made by an earlier version; run it again")
+
+
+def test_a_task_file_in_place_of_a_task(folder: Path, tmp_path: Path) -> None:
+    """No file is opened because a log names it."""
+    evil = tmp_path / "evil.json"
+    evil.write_text(replace(C, name="evil/C").to_json())
+    path = folder / TASKS[0] / METHOD / "seed-0000.jsonl.gz"
+    lines = unpacked(path.read_bytes())
+    lines[0]["task"] = str(evil)
+    place = folder / str(evil).lstrip("/") / METHOD / path.name
+    place.parent.mkdir(parents=True)
+    place.write_bytes(packed(lines))
+    path.unlink()
+    with pytest.raises(nbi.UnknownNameError, match="unknown task"):
+        pack(folder, METHOD, SAID, tmp_path / "evil.zip")
+    shutil.rmtree(folder / "nb201")
+    refused(folder, r"evil\.json' is not a task of the benchmark")
 
 
 def test_unofficial_table(forge: Forge) -> None:

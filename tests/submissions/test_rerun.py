@@ -412,6 +412,7 @@ def test_memory_is_told_from_search(tmp_path: Path, bench: nbi.Benchmark) -> Non
     result = rerun(f"{copy}:remembers", [TASK], 4, out, entropy=11, jobs=2)
     assert result == json.loads((out / "rerun.json").read_text())
     assert result["tier"] == "re-run"
+    assert result["tables"] == {"nb201": bench.sha256}
     row = result["all"]
     assert row["score"] < 0.3
     assert row["permuted"]["low"] > 0.3
@@ -463,6 +464,13 @@ def test_of_a_submission(tmp_path: Path) -> None:
         with pytest.raises(nbi.SubmissionError, match=reason):
             rerun(f"{file}:search", [TASK], 1, tmp_path / "no", submission=path)
     assert not (tmp_path / "no").exists()
+
+
+def test_only_tasks_of_the_benchmark_are_run_again(tmp_path: Path) -> None:
+    """Refused before a run is made, as what they give could not be scored."""
+    with pytest.raises(nbi.BenchmarkError, match="'mine/S' is not a task of the benchmark"):
+        rerun("random_search", [replace(TASK, name="mine/S")], 1, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 
 import nasbench_imc as nbi
 from nasbench_imc.building import hybrid
-from nasbench_imc.building.tasks import Plan, freeze
+from nasbench_imc.building.tasks import Plan, _Designs, freeze
 from nasbench_imc.runs.execute import execute
 from nasbench_imc.runs.log import RunLog
 from nasbench_imc.submissions.replay import Refused, replay_log
@@ -50,7 +50,7 @@ def multi_fidelity(pilot: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(files.DATA_VARIABLE, str(folder))
         bench = nbi.load("hybrid")
-        patch.setattr(type(bench), "label_noise", lambda *_: 0.0)
+        patch.setattr(_Designs, "noise", lambda self: np.zeros(len(self.column("accuracy"))))
         task = freeze(Plan("hybrid/pcm-1d/F", "dev", (PCM,), budget=4, multi_fidelity=True), bench)
     return task, bench
 

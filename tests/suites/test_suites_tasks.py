@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 import nasbench_imc as nbi
 from nasbench_imc.suites import Task
+from nasbench_imc.suites.definition import shipped_task
 
 NAMES = [task.name for task in nbi.tasks()]
 S, C, M = "nb201/sram-digital/S-accuracy", "nb201/pcm-t0/C-energy", "nb201/sram-digital/M-energy"
@@ -56,6 +59,22 @@ def test_task_agrees_with_its_name(name: str) -> None:
 def test_unknown_task(name: Any) -> None:
     with pytest.raises(nbi.UnknownNameError, match=r"unknown task.*nb201/"):
         nbi.task(name)
+
+
+def test_the_hash_of_a_task_is_that_of_its_file() -> None:
+    task = nbi.task(S)
+    assert task.sha256 == hashlib.sha256(task.to_json().encode()).hexdigest()
+    assert Task.from_json(task.to_json(), "here").sha256 == task.sha256
+    assert replace(task, budget=task.budget + 1).sha256 != task.sha256
+
+
+def test_a_shipped_task_is_found_by_its_name_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(nbi.task(S).to_json())
+    assert shipped_task(S) is nbi.task(S)
+    for name in (str(path), "", None, []):
+        with pytest.raises(nbi.UnknownNameError, match="unknown task"):
+            shipped_task(name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("suite", ["", "prod", 3, []])

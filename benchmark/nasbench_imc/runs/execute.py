@@ -79,6 +79,7 @@ def execute(
     return RunLog(
         method=name,
         task=task.name,
+        task_sha256=task.sha256,
         seed=seed,
         table=bench.version,
         table_sha256=bench.sha256,

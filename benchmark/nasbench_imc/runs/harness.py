@@ -18,6 +18,7 @@ from nasbench_imc.runs.methods import Method
 from nasbench_imc.runs.own_tasks import keep_own_tasks
 from nasbench_imc.runs.runner import Made, Order, Posed, Runners, Sent
 from nasbench_imc.suites import Task
+from nasbench_imc.suites.definition import is_shipped, shipped_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ def run_all(
     Raises
     ------
     LogError
-        Where a log in ``out`` is damaged, or was made with another table or another version of the
-        searcher.
+        Where a log in ``out`` is damaged, or was made with another table, or another version of the task or
+        of the searcher.
     UnknownNameError
         Where a method cannot be loaded.
     TaskError
@@ -129,6 +130,8 @@ def run_all(
     methods, tasks, seeds = list(methods), list(tasks), sorted(set(seeds))
     _check_names("method", [(method.name, method.source) for method in methods])
     _check_names("task", [(task.name, task.suite) for task in tasks])
+    # An equal copy of the benchmark's task may write its numbers otherwise; logs name the one file.
+    tasks = [shipped_task(task.name) if is_shipped(task) else task for task in tasks]
     wanted = [Job(method, task, seed) for task in tasks for seed in seeds for method in methods]
     for method in methods:
         method.load()  # so that a misspelt method is one error, not one a run
@@ -206,6 +209,7 @@ def _kept(job: Job, made: Made, out: Path, order: Order) -> Outcome:
             RunLog(
                 method=job.method.name,
                 task=job.task.name,
+                task_sha256=job.task.sha256,
                 seed=job.seed,
                 table=bench.version,
                 table_sha256=bench.sha256,
@@ -246,6 +250,12 @@ def _found(job: Job, out: Path, fingerprint: str) -> Outcome | None:
         raise LogError(
             f"{path} was made with table {log.table} ({log.table_sha256[:12]}...), not with the present one; "
             "give another --out, or delete it"
+        )
+    if log.task_sha256 != job.task.sha256:
+        raise LogError(
+            f"{path} was made with another version of task {job.task.name!r} (SHA-256 "
+            f"{log.task_sha256[:12]}..., not {job.task.sha256[:12]}...); give another --out, or delete "
+            f"{out / job.task.name}"
         )
     if log.searcher != fingerprint:
         raise LogError(

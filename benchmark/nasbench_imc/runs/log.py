@@ -20,7 +20,7 @@ from nasbench_imc.errors import LogError
 from nasbench_imc.files import replacing
 from nasbench_imc.runs import strict_json
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".jsonl.gz"
 
 #: How a run may end. ``finished``: the searcher returned; ``budget``: it met the end of its budget;
@@ -39,11 +39,23 @@ MAX_LINE = 64 * 2**10
 #: Most queries and recommendations of a log.
 MAX_EVENTS = 100_000
 
-_HEADER = ("format", "method", "task", "seed", "table", "table_sha256", "official", "package", "searcher")
+_HEADER = (
+    "format",
+    "method",
+    "task",
+    "task_sha256",
+    "seed",
+    "table",
+    "table_sha256",
+    "official",
+    "package",
+    "searcher",
+)
 _FOOTER = ("end", "error", "charged", "proposals", "seconds")
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(
-        ("method", "task", "table", "table_sha256", "package", "searcher", "end", "error"), (str,)
+        ("method", "task", "task_sha256", "table", "table_sha256", "package", "searcher", "end", "error"),
+        (str,),
     ),
     **dict.fromkeys(("seed", "proposals"), (int,)),
     "official": (bool,),
@@ -58,6 +70,8 @@ class RunLog:
     Attributes
     ----------
     method, task : str
+    task_sha256 : str
+        :attr:`nasbench_imc.Task.sha256`: which task bore that name.
     seed : int
         Seed of the searcher and of the search labels.
     table, table_sha256 : str
@@ -84,6 +98,7 @@ class RunLog:
 
     method: str
     task: str
+    task_sha256: str
     seed: int
     table: str
     table_sha256: str
@@ -221,6 +236,11 @@ def parse_log(file: io.BufferedIOBase, name: str) -> RunLog:
 def _check_header(header: Any, name: str) -> None:
     if not isinstance(header, dict) or "format" not in header:
         raise LogError(f"{name} is not a run log: its first line states no format")
+    if type(header["format"]) is int and 0 < header["format"] < FORMAT:
+        raise LogError(
+            f"{name} (log format {header['format']}) was made by an earlier version; run it again, with "
+            "another --out"
+        )
     if header["format"] != FORMAT or type(header["format"]) is not int:
         raise LogError(f"{name} has log format {header['format']!r:.40}; this version reads {FORMAT}")
     if set(header) != set(_HEADER):

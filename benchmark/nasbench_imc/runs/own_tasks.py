@@ -28,7 +28,7 @@ def keep_own_tasks(tasks: Iterable[Task], out: Path) -> None:
             continue
         path = out / task.name / FILE
         if path.exists():
-            if _read(path) != task:
+            if _read(path).sha256 != task.sha256:
                 raise TaskError(
                     f"{path} is another task of this name; give another --out, or rename the task"
                 )
@@ -49,7 +49,7 @@ def own_tasks(folder: Path) -> dict[str, Task]:
     found: dict[str, Task] = {}
     for path in sorted(folder.rglob(FILE)):
         task = _read(path)
-        if not is_shipped(task) and found.setdefault(task.name, task) != task:
+        if not is_shipped(task) and found.setdefault(task.name, task).sha256 != task.sha256:
             raise TaskError(f"{path} differs from another task {task.name!r} below {folder}")
     return found
 

@@ -21,7 +21,7 @@ from nasbench_imc.runs.own_tasks import own_tasks
 from nasbench_imc.scoring import boards, bootstrap, compare, ratings
 from nasbench_imc.scoring.regret import regrets, standing
 from nasbench_imc.suites import Task
-from nasbench_imc.suites import task as find_task
+from nasbench_imc.suites.definition import shipped_task
 
 #: Logs that one process reads at a time, and those below which further processes are not worth starting.
 _CHUNK = 64
@@ -58,8 +58,9 @@ class Scores:
     methods : tuple of str
     runs : pandas.DataFrame
         One row a run: ``task``, ``method``, ``seed``, ``end``, ``error``, ``charged``, ``proposals``,
-        ``seconds``, ``official``, ``score`` (0: the table's best, 1: random search), ``regret``, an array
-        over the task's checkpoints, and ``recommended``, the designs that stood at its end, a tuple.
+        ``seconds``, ``official``, ``searcher`` (SHA-256 of its file), ``score`` (0: the table's best, 1:
+        random search), ``regret``, an array over the task's checkpoints, and ``recommended``, the designs
+        that stood at its end, a tuple.
     """
 
     tasks: tuple[Task, ...]
@@ -267,8 +268,8 @@ def score(logs: Iterable[RunLog], own: Mapping[str, Task] = MappingProxyType({})
     Raises
     ------
     LogError
-        Where there is no log, two logs of one run, a log of another table than its task's, or one that
-        names a design or a metric that is not its task's.
+        Where there is no log, two logs of one run, a log of another table than its task's, of another
+        version of its task, or one that names a design or a metric that is not its task's.
     UnknownNameError
         Where a log's task is not known.
     """
@@ -313,12 +314,18 @@ def _score_files(texts: Mapping[str, str], paths: Sequence[Path]) -> list[dict[s
 def _scored(logs: Iterable[RunLog], own: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
     """What is kept of each log."""
     for log in logs:
-        task = own.get(log.task) or find_task(log.task)
+        task = own.get(log.task) or shipped_task(log.task)
         bench = task.load_table()
         if log.table_sha256 != bench.sha256:
             raise LogError(
                 f"the log of {log.method} on {log.task}, seed {log.seed}, was made with table "
                 f"{log.table_sha256[:12]}..., this is {bench.sha256[:12]}... ({bench.version}); run it again"
+            )
+        if log.task_sha256 != task.sha256:
+            raise LogError(
+                f"the log of {log.method} on {log.task}, seed {log.seed}, was made with another version of "
+                f"task {log.task!r} (SHA-256 {log.task_sha256[:12]}..., not {task.sha256[:12]}...); run it "
+                "again"
             )
         try:
             stood = standing(task, log.events)
@@ -338,6 +345,7 @@ def _scored(logs: Iterable[RunLog], own: Mapping[str, Task]) -> Iterator[dict[st
             "proposals": log.proposals,
             "seconds": log.seconds,
             "official": log.official,
+            "searcher": log.searcher,
             "score": float(regret.sum() / np.sum(task.frozen.random_regret)),
             "regret": regret,
             "recommended": tuple(stood[-1]),
@@ -354,5 +362,5 @@ def _collected(rows: Iterable[dict[str, Any]], own: Mapping[str, Task]) -> Score
     if not kept:
         raise LogError("no run logs to score")
     runs = pd.DataFrame(list(kept.values())).sort_values(["task", "method", "seed"], ignore_index=True)
-    tasks = tuple(own.get(name) or find_task(name) for name in sorted(set(runs.task)))
+    tasks = tuple(own.get(name) or shipped_task(name) for name in sorted(set(runs.task)))
     return Scores(tasks, tuple(sorted(set(runs.method))), runs)

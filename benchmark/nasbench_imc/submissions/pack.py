@@ -19,8 +19,8 @@ from nasbench_imc.runs.log import SUFFIX, TROUBLE, read_log
 from nasbench_imc.submissions import manifest
 from nasbench_imc.submissions.manifest import Environment, Manifest, Tuning
 from nasbench_imc.submissions.replay import Verdict, replay
-from nasbench_imc.suites import task as find_task
 from nasbench_imc.suites import tasks as all_tasks
+from nasbench_imc.suites.definition import shipped_task
 from nasbench_imc.suites.rules import SUITES
 
 #: Distributions whose version may change what a searcher does or how fast.
@@ -201,7 +201,7 @@ def _manifest(folder: Path, method: str, said: About) -> tuple[Manifest, dict[st
             f"the logs of {method!r} are of {len(searchers)} versions of the searcher; run it anew"
         )
     tasks = tuple(sorted({task for task, _ in runs}))
-    found = [find_task(name) for name in tasks]
+    found = [shipped_task(name) for name in tasks]
     made = Manifest(
         method=method,
         authors=said.authors,

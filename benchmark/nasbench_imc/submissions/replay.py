@@ -17,13 +17,14 @@ from nasbench_imc.errors import (
     BenchmarkError,
     SubmissionError,
     UnavailableError,
+    UnknownNameError,
 )
 from nasbench_imc.runs.log import SUFFIX, TROUBLE, RunLog, log_path, read_log
 from nasbench_imc.submissions.tiers import TIERS
 from nasbench_imc.submissions.unpack import Archive
 from nasbench_imc.suites import Session, Task
-from nasbench_imc.suites import task as find_task
 from nasbench_imc.suites import tasks as all_tasks
+from nasbench_imc.suites.definition import shipped_task
 from nasbench_imc.suites.rules import SUITES
 from nasbench_imc.tables.fidelity import fidelity_label
 
@@ -261,7 +262,7 @@ def _verdict(logs: Iterator[RunLog], count: _Count, sha256: str) -> Verdict:
         runs=len(count.runs),
         failures=count.failures,
         queries=count.queries,
-        tables={find_task(task).table: find_task(task).table_sha256 for task in tasks},
+        tables={task.table: task.table_sha256 for task in map(shipped_task, tasks)},
         scores=tuple(
             {
                 "task": task,
@@ -277,9 +278,10 @@ def _verdict(logs: Iterator[RunLog], count: _Count, sha256: str) -> Verdict:
 
 
 def _official_task(name: str) -> Task:
-    if name not in {task.name for task in all_tasks()}:
-        raise SubmissionError(f"{name!r:.120} is not a task of the benchmark")
-    return find_task(name)
+    try:
+        return shipped_task(name)
+    except UnknownNameError:
+        raise SubmissionError(f"{name!r:.120} is not a task of the benchmark") from None
 
 
 def _check_identity(log: RunLog, file: str, task: str, method: str, seed: int) -> None:
@@ -314,14 +316,13 @@ def replay_log(task: Task, log: RunLog, file: str, seeds: int = 0) -> None:
         raise SubmissionError(
             f"table {task.table!r} here is not the released one, so nothing can be replayed on it"
         )
-    for field, logged, stands in (
-        ("table_sha256", log.table_sha256, task.table_sha256),
-        ("table", log.table, task.table_version),
+    for field, logged, stands, what in (
+        ("table_sha256", log.table_sha256, task.table_sha256, f"table {task.table}"),
+        ("table", log.table, task.table_version, f"table {task.table}"),
+        ("task_sha256", log.task_sha256, task.sha256, f"task {task.name}"),
     ):
         if logged != stands:
-            raise _refused(
-                file, 1, field, logged, stands, f"it was made with another version of table {task.table}"
-            )
+            raise _refused(file, 1, field, logged, stands, f"it was made with another version of {what}")
     if not log.official:
         raise _refused(
             file, 1, "official", log.official, True, "it was made with a table that is not a released one"
@@ -425,7 +426,7 @@ def _explanation(
         if logged == bench.query(design, task.at)["accuracy"]:
             return "it is the design's score label, which no session shows"
         for other in range(min(seeds, _SEEDS)):
-            label = bench.query(design, task.at, labels="search", seed=other)["accuracy"]
+            label = bench.query(design, task.at, labels="search", seed=task.label_seed(other))["accuracy"]
             if other != seed and logged == label:
                 return f"it is the search label of seed {other}"
     except UnavailableError:
@@ -492,10 +493,8 @@ def _is_spent(session: Session, bench: Benchmark) -> bool:
         return left < 1
     first = (task.hardware[0], task.weight_bits[0], task.sparsity[0])  # a label takes as long on any
     designs = (Design(arch, *first) for arch in bench.architectures)
-    prices = (
-        fidelity_label(bench, design, task.at, task.fidelities[-1], session.seed).seconds
-        for design in designs
-    )
+    seed = task.label_seed(session.seed)
+    prices = (fidelity_label(bench, design, task.at, task.fidelities[-1], seed).seconds for design in designs)
     return any(price > left for price in prices)
 
 

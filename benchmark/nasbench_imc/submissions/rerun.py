@@ -37,6 +37,7 @@ from nasbench_imc.submissions.sandbox import Sandbox, Searcher, process, sandbox
 from nasbench_imc.submissions.tiers import TIERS
 from nasbench_imc.submissions.unpack import Archive
 from nasbench_imc.suites import Observation, Session, Task
+from nasbench_imc.suites.definition import is_shipped, shipped_task
 
 #: Longest time that a process may take to start and to import the searcher [s].
 START = 120.0
@@ -119,13 +120,18 @@ def rerun(
     SubmissionError
         Where the submission is refused, or is of another searcher.
     BenchmarkError
-        Where the folder holds logs, the searcher cannot be imported, or confinement fails.
+        Where the folder holds logs, a task is not the benchmark's, the searcher cannot be imported, or
+        confinement fails.
     """
     method = parse_method(source)
     if out.exists() and any(out.iterdir()):
         raise BenchmarkError(f"{out} is not empty; give a new folder")
     if len({task.name for task in tasks}) < len(tasks):
         raise BenchmarkError("two tasks have one name")
+    own = [task.name for task in tasks if not is_shipped(task)]
+    if own:
+        raise BenchmarkError(f"{own[0]!r} is not a task of the benchmark; only these are run again")
+    tasks = [shipped_task(task.name) for task in tasks]  # a copy may write its numbers otherwise
     fingerprint = method.fingerprint()
     entropy = secrets.randbits(128) if entropy is None else entropy
     drawn = draw_seeds(entropy, seeds)
@@ -175,7 +181,7 @@ def rerun(
         "method": method.name,
         "searcher": fingerprint,
         "package": __version__,
-        "tables": {task.table: task.table_sha256 for task in tasks},
+        "tables": {task.table: task.load_table().sha256 for task in tasks},
         "entropy": str(entropy),
         "label_seeds": [seed.label for seed in drawn],
         "confinement": dict(done["logs"][0][1]),
@@ -283,6 +289,7 @@ def run_confined(
     log = RunLog(
         method=box.method.name,
         task=task.name,
+        task_sha256=task.sha256,
         seed=seeds.label,
         table=bench.version,
         table_sha256=bench.sha256,

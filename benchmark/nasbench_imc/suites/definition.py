@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -175,6 +176,11 @@ class Task:
         """What a run log records of a query: accuracy, the objectives and the limited metrics."""
         return tuple(dict.fromkeys(("accuracy", *self.objectives, *self.limits)))
 
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the task file that :meth:`to_json` gives: what a run log names."""
+        return hashlib.sha256(self.to_json().encode("utf-8")).hexdigest()
+
     def label_seed(self, seed: int) -> int:
         """The table's label seed for a session of this seed.
 
@@ -323,6 +329,19 @@ def is_shipped(made: Task) -> bool:
     return shipped is not None
 
 
+def shipped_task(name: str) -> Task:
+    """A task of the benchmark by its name. No file is opened, so the name may be a stranger's.
+
+    Raises
+    ------
+    UnknownNameError
+        Where no task of the benchmark has this name.
+    """
+    if not isinstance(name, str) or name not in _all_tasks():
+        raise unknown("task", name, _all_tasks())
+    return _all_tasks()[name]
+
+
 def task(name: str) -> Task:
     """A task by its name, or from a task file (a path that ends in ``.json``).
 
@@ -335,9 +354,7 @@ def task(name: str) -> Task:
     """
     if isinstance(name, str) and name.endswith(".json") and Path(name).is_file():
         return Task.from_json(Path(name).read_text(encoding="utf-8", errors="replace"), name)
-    if not isinstance(name, str) or name not in _all_tasks():
-        raise unknown("task", name, _all_tasks())
-    return _all_tasks()[name]
+    return shipped_task(name)
 
 
 def _no_constant(name: str) -> float:
