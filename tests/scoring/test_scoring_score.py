@@ -243,10 +243,10 @@ def test_a_log_opens_no_file(logs: list[RunLog], tmp_path: Path) -> None:
     """A task file that a log names by its path would be a yardstick of the log's own."""
     evil = replace(nbi.task(logs[0].task), name="evil/S")
     path = tmp_path / "evil.json"
-    path.write_text(evil.to_json())
-    assert nbi.task(str(path)) == evil
-    with pytest.raises(nbi.UnknownNameError, match="unknown task"):
-        score([replace(logs[0], task=str(path), task_sha256=evil.sha256)])
+    for content in (evil.to_json(), "no task file, which is found out where it is opened"):
+        path.write_text(content)
+        with pytest.raises(nbi.UnknownNameError, match="unknown task"):
+            score([replace(logs[0], task=str(path), task_sha256=evil.sha256)])
 
 
 def test_runs_name_their_searcher(logs: list[RunLog]) -> None:
