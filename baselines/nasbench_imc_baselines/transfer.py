@@ -9,9 +9,9 @@ efficient latency prediction for NAS via meta-learning", NeurIPS 2021); here a r
         fit the target's labels to the source's labels and the encodings
         query the candidate that is best by the fit
 
-Costs on the target are known without a query. With several objectives the first recommendation is the front
-by the source's labels, and each step draws a new weighting of them. On other tracks there are no free labels:
-what is left is a search by ridge regression among mutants of the best.
+Costs on the target are known without a query. With several objectives the first recommendation is the
+middle of the front by the source's labels, and each step draws a new weighting of them. On other tracks
+there are no free labels: what is left is a search by ridge regression among mutants of the best.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def search(session: Session, rng: np.random.Generator) -> None:
     free = _free_labels(session, rng) if session.task.sources else {}
     pool = list(free)
     if pool:
-        session.recommend(_best(session, [look.imagined(d, float(free[d].mean())) for d in pool]))
+        best = _best(session, [look.imagined(d, float(free[d].mean())) for d in pool])
+        session.recommend(best[len(best) // 2])  # one may be named blindly
         first = sorted(pool, key=lambda design: -free[design].mean())[:INITIAL]
     else:
         first = [draw(session, rng) for _ in range(3 * INITIAL)]

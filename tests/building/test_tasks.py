@@ -86,10 +86,10 @@ def test_limits_keep_the_share_that_was_planned(bench: nbi.Benchmark, name: str)
 
 def test_task_under_its_noise_floor_is_refused(bench: nbi.Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = PLAN["nb201/sram-digital/S-accuracy"]
-    monkeypatch.setattr(type(bench), "label_noise", lambda *_: 0.8)
-    assert freeze(plan, bench).frozen.noise_floor == 0.8
     monkeypatch.setattr(type(bench), "label_noise", lambda *_: 0.9)
-    with pytest.raises(nbi.TaskError, match=r"S-accuracy is too easy: random search ends 0\.855"):
+    assert freeze(plan, bench).frozen.noise_floor == 0.9
+    monkeypatch.setattr(type(bench), "label_noise", lambda *_: 1.0)
+    with pytest.raises(nbi.TaskError, match=r"S-accuracy is too easy: random search ends 0\.935"):
         freeze(plan, bench)
 
 
@@ -142,10 +142,11 @@ def test_expected_cost_of_the_best_of_a_draw(bench: nbi.Benchmark) -> None:
     least = task.least["accuracy"]
     rng, reached = np.random.default_rng(0), []
     for seed in range(task.label_seeds):
-        labels = bench.array("accuracy", hardware=hardware, labels="search", seed=seed).ravel()
+        label_seed = task.label_seed(seed)
+        labels = bench.array("accuracy", hardware=hardware, labels="search", seed=label_seed).ravel()
         for _ in range(40):
             drawn = rng.choice(len(cost), task.budget, replace=False)
-            seen = drawn[labels[drawn] >= least]
+            seen = drawn[labels[drawn] >= least + task.frozen.margin]
             chosen = seen[np.argmin(cost[seen])] if len(seen) else None
             good = chosen is not None and accuracy[chosen] >= least
             reached.append(cost[chosen] if good else task.frozen.worst)
@@ -161,3 +162,68 @@ def test_a_plans_track() -> None:
     assert Plan("a", "dev", ("x",), weight_bits=(8, 4)).track == "J"
     assert Plan("a", "dev", ("x",), sources=("y",), limits={"energy": 0.5}).track == "T"
     assert Plan("a", "dev", ("x",), multi_fidelity=True).track == "F"
+
+
+def test_what_cannot_be_frozen_is_named_and_left_out(
+    bench: nbi.Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sram = ("sram-digital-r128",)
+    plans = {
+        "few": Plan("nb201/a/C", "dev", sram, limits={"energy": 0.02}, budget=500),
+        "too few of them": Plan("nb201/b/C", "dev", sram, limits={"energy": 0.02}),
+        "words": Plan("nb201/c/X Y", "dev", sram),
+    }
+    good = PLAN["nb201/pcm-t0/C-energy"]
+    monkeypatch.setitem(PLANS, "nb201", (*plans.values(), good))
+    said: list[str] = []
+    made = building.freeze_all(bench, tmp_path, log=said.append)
+    assert [task.name for task in made] == [good.name]
+    dropped = [line for line in said if line.startswith("dropped")]
+    assert len(dropped) == 3
+    assert "fewer than the budget" in dropped[0]
+    assert "looks at costs find too few" in dropped[1]
+    assert "must be words joined by /" in dropped[2]
+
+
+MINE = """
+table = "nb201"
+name = "mine/C"
+suite = "dev"
+hardware = ["sram-digital-r64"]
+limits = {energy = 0.5}
+budget = 20
+"""
+
+
+def test_a_task_of_ones_own_from_a_plan(bench: nbi.Benchmark, tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(MINE)
+    table, plan = building.read_plan(tmp_path / "plan.toml")
+    assert table == "nb201"
+    task = freeze(plan, bench)
+    assert (task.name, task.track, task.budget, task.hardware) == ("mine/C", "C", 20, ("sram-digital-r64",))
+    assert task.checkpoints == (5, 6, 8, 10, 13, 16, 20)
+    energy = bench.array("energy", hardware="sram-digital-r64")
+    assert (energy <= task.limits["energy"]).mean() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lacks hardware, name, suite, table"),
+        (MINE + "colour = 1", "does not know colour; a plan has table, name, suite"),
+        (MINE.replace("20", "'x'"), "no plan of a task"),
+        (MINE.replace("{energy = 0.5}", "3"), "no plan of a task"),
+        ("=", "no TOML file"),
+    ],
+)
+def test_a_malformed_plan(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "plan.toml").write_text(text)
+    with pytest.raises(nbi.TaskError, match=message):
+        building.read_plan(tmp_path / "plan.toml")
+
+
+def test_small_budgets_have_fewer_checkpoints() -> None:
+    for budget in range(1, 30):
+        made = building.checkpoints(budget)
+        assert made[-1] == budget
+        assert list(made) == sorted(set(made))

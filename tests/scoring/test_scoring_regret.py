@@ -213,3 +213,34 @@ def test_window_holds_also_where_the_reference_lies_beyond_it(
         events = [*queries(archs, [50.0], energy=9.0), recommend(archs[inside[0]])]
         counted.append(regret_curve(task, bench, events)[-1] < task.frozen.best_hypervolume)
     assert counted == [True, False]
+
+
+def test_a_margin_guards_the_least_accuracy(bench: nbi.Benchmark, archs: tuple[str, ...]) -> None:
+    """The cheapest that just seems to keep the limit does not stand; with no other, nothing does."""
+    task = nbi.task("nb201/joint/J-edap")
+    least, margin = task.least["accuracy"], task.frozen.margin
+    assert margin > 0
+
+    def event(row: int, accuracy: float, edap: float) -> Event:
+        query = {"arch": archs[row], "hardware": task.hardware[0]}
+        return {"query": query, "values": {"accuracy": accuracy, "edap": edap}, "proposals": row + 1}
+
+    just, safe = event(0, least + 0.5 * margin, 1.0), event(1, least + margin, 2.0)
+    assert standing(task, [just])[-1] == []
+    assert [d.arch for d in standing(task, [just, safe])[-1]] == [archs[1]]
+    assert regret_curve(task, bench, [just])[-1] == task.frozen.worst - task.frozen.best
+
+
+@pytest.mark.parametrize("name", [S.name, M.name])
+def test_logs_that_take_more_than_the_task_admits(archs: tuple[str, ...], name: str) -> None:
+    task = {S.name: S, M.name: M}[name]
+    events = queries(archs, [50.0] * (task.budget + 1), energy=9.0)
+    with pytest.raises(ValueError, match="more is charged than the budget"):
+        standing(task, events)
+    free = [{**event, "charged": 0} for event in events]
+    with pytest.raises(ValueError, match="more is charged than the budget"):
+        standing(task, free)
+    with pytest.raises(ValueError, match=f"{task.max_recommended} may be"):
+        standing(task, [*events[:30], recommend(*archs[: task.max_recommended + 1])])
+    with pytest.raises(nbi.UnknownNameError):
+        standing(task, [{"recommend": [{"arch": archs[0], "hardware": "pcm-r64-adc5-mux4"}]}])

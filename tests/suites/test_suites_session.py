@@ -81,7 +81,7 @@ def test_same_cell_for_ever_ends() -> None:
         for _ in range(task.max_proposals):
             s.query(design)
         before = state(s)
-        with pytest.raises(nbi.BudgetExhausted, match=r"4000 proposals .*1 of 40"):
+        with pytest.raises(nbi.BudgetExhausted, match=r"4000 proposals .*1 of 30"):
             s.query(design)
         with pytest.raises(nbi.BudgetExhausted):
             s.cost(design)
@@ -118,9 +118,8 @@ def test_search_label_and_no_score_label(bench: nbi.Benchmark, name: str) -> Non
         with task.session(seed, bench) as s:
             for design in designs(task, task.budget, seed):
                 values = s.query(design).values
-                assert (
-                    values["accuracy"] == bench.query(design, task.at, labels="search", seed=seed)["accuracy"]
-                )
+                drawn = bench.query(design, task.at, labels="search", seed=task.label_seed(seed))
+                assert values["accuracy"] == drawn["accuracy"]
                 equal += values["accuracy"] == bench.query(design, task.at)["accuracy"]
                 assert not [metric for metric in values if "accuracy" in metric and metric != "accuracy"]
                 seen += 1
@@ -201,6 +200,8 @@ def test_observation_is_immutable() -> None:
         with pytest.raises(AttributeError):
             s.budget_left = 1_000  # type: ignore[misc]
         s.events().clear()
+        s.events()[0]["query"]["arch"] = "another"
+        assert s.events()[0]["query"]["arch"] == design.arch
         assert len(s.events()) == 1
 
 
@@ -321,7 +322,7 @@ def test_labels_on_sources_are_free_and_leave_no_trace(bench: nbi.Benchmark) -> 
         for design in designs(task, 50):
             there = nbi.Design(design.arch, source)
             seen = s.query(there)
-            label = bench.query(there, task.at, labels="search", seed=3)["accuracy"]
+            label = bench.query(there, task.at, labels="search", seed=task.label_seed(3))["accuracy"]
             assert (seen.values["accuracy"], seen.cost_charged) == (label, 0)
             assert label != bench.query(there, task.at)["accuracy"]
             assert s.cost(there)["energy"] == bench.query(there)["energy"]
@@ -339,7 +340,11 @@ def test_before_the_first_charge_anything_may_be_recommended_on_the_target() -> 
     with task.session(0) as s:
         with pytest.raises(nbi.UnknownNameError, match="hardware for this task"):
             s.recommend(on_source)
-        s.recommend([first, second])
+        with pytest.raises(
+            nbi.SearchError, match="names 1 to 1 designs before the first charged query, not 2"
+        ):
+            s.recommend([first, second])
+        s.recommend(first)
         s.query(third)
         with pytest.raises(nbi.SearchError, match="only a queried design"):
             s.recommend(first)
@@ -375,3 +380,26 @@ def test_one_fidelity_where_there_are_no_others() -> None:
         with pytest.raises(nbi.SearchError, match="labels of one fidelity, not 'draws-1'"):
             s.query(designs(task, 1)[0], "draws-1")
         assert (s.charged, s.proposals) == (0, 0)
+
+
+def test_values_that_equal_the_tasks_are_its_own_in_the_log() -> None:
+    task = nbi.task(EDAP)
+    design = designs(task, 1)[0]
+    same = nbi.Design(np.str_(design.arch), np.str_(design.hardware), np.int64(8), np.float64(0))
+    with task.session(0) as s:
+        first, again = s.query(same), s.query(design)
+        assert (first.design, again.cost_charged) == (design, 0)
+        s.recommend(same)
+        fields = [s.events()[0]["query"], s.events()[1]["recommend"][0]]
+    assert all(type(value) is str for each in fields for value in each.values())
+    with nbi.task(S).session(0) as s, pytest.raises(nbi.UnknownNameError, match="sparsity for this task"):
+        s.query(nbi.Design(design.arch, "sram-digital-r128", 8, False))
+
+
+def test_the_suites_show_other_labels() -> None:
+    dev, test = nbi.task("nb201/pcm-t0/C-energy"), nbi.task("nb201/pcm-t0/S-accuracy")
+    assert (dev.hardware, dev.at) == (test.hardware, test.at)
+    design = designs(dev, 1)[0]
+    for seed in range(5):
+        with dev.session(seed) as a, test.session(seed) as b:
+            assert a.query(design).values["accuracy"] != b.query(design).values["accuracy"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nasbench_imc as nbi
-from nasbench_imc.building import hybrid
+from nasbench_imc.building import hybrid, tasks
 from nasbench_imc.building.tasks import Plan, freeze
 from nasbench_imc.scoring import regret_curve, standing
 from nasbench_imc.tables import files
@@ -30,7 +30,7 @@ def measured(pilot, tmp_path_factory):
 def task(measured):
     """Accuracy on PCM by the clock. Seven random networks are within their noise, which is left out."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(measured), "label_noise", lambda *_: 0.0)
+        patch.setattr(tasks._Designs, "noise", lambda self: np.zeros(len(self.column("accuracy"))))
         return freeze(Plan("hybrid/pcm-1d/F", "dev", (PCM,), budget=6, multi_fidelity=True), measured)
 
 
@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_not_charged(measured, task):
             if s.charged + seconds <= task.budget:
                 fitting.append(s.query(design))
                 continue
-            before = s.charged, s.proposals, s.events()
+            before = s.charged, s.proposals + 1, s.events()  # the message tells a price
             with pytest.raises(nbi.BudgetExhausted, match="core-s left"):
                 s.query(design)
             assert (s.charged, s.proposals, s.events()) == before
@@ -130,3 +130,25 @@ def test_a_query_that_ends_after_a_checkpoint_does_not_count_for_it(measured, ta
     stands = standing(task, s.events())
     for at, named in zip(task.checkpoints, stands, strict=True):
         assert named == ([design] if s.charged <= at else [])
+
+
+def test_noise_of_measured_labels_is_how_far_search_is_from_score(measured):
+    """Over networks, less the mean difference; exchanging the differences leaves that spread."""
+    plan = Plan("hybrid/joint/J", "dev", (PCM, "sram-digital-r128"), weight_bits=(8, 4))
+    designs = tasks._Designs(plan, measured)
+    noise = designs.noise().reshape(2, len(measured.architectures), 2)
+    for k, bits in enumerate((8, 4)):
+        for column, id_ in enumerate(plan.hardware):
+            search, score = (
+                measured.array("accuracy", hardware=id_, at="1d", weight_bits=bits, labels=labels).ravel()
+                for labels in ("search", "score")
+            )
+            spread = np.std(search.astype(float) - score, ddof=1)
+            assert noise[k, :, column] == pytest.approx(spread, rel=1e-5)
+            assert spread > 0
+    drawn = next(designs.redrawn()) - designs.column("accuracy")
+    expected = designs.column("accuracy", "search") - designs.column("accuracy")
+    for part, of in ((drawn, expected),):
+        blocks = part.reshape(2, -1, 2), of.reshape(2, -1, 2)
+        assert blocks[0].std(axis=1) == pytest.approx(blocks[1].std(axis=1))
+        assert np.abs(blocks[0].mean(axis=1)).max() < 1e-6

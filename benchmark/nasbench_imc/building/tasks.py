@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -111,13 +113,13 @@ def _joint(
 # Budgets and limits of `hybrid` are provisional until the searchers are measured on its table.
 PLANS = {
     "nb201": (
-        Plan("nb201/sram-digital/S-accuracy", "dev", _SRAM, budget=40),
+        Plan("nb201/sram-digital/S-accuracy", "dev", _SRAM, budget=30),
         Plan("nb201/pcm-t0/C-energy", "dev", _PCM, limits={"energy": 0.75}, at="t0", budget=15),
-        Plan("nb201/sram-digital/C-memory", "dev", _SRAM, limits={"weight_memory": 0.3}),
+        Plan("nb201/sram-digital/C-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, budget=120),
         Plan("nb201/sram-digital/M-energy", "dev", _SRAM, ("accuracy", "energy")),
         Plan("nb201/joint/J-edap", "dev", _ALL, ("edap",), least={"accuracy": 0.01}, budget=75),
         Plan("nb201/pcm-to-sram/T-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, sources=_PCM),
-        Plan("nb201/pcm-t0/S-accuracy", "test", _PCM, at="t0", budget=15),
+        Plan("nb201/pcm-t0/S-accuracy", "test", _PCM, at="t0", budget=12),
         Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}, budget=50),
         Plan("nb201/pcm-1d/M-energy", "test", _PCM, ("accuracy", "energy"), budget=100),
         Plan("nb201/sram-digital/M-energy-latency-area", "test", _SRAM, ("accuracy", *_COSTS)),
@@ -172,18 +174,52 @@ PLANS = {
 }
 
 
+def read_plan(path: Path) -> tuple[str, Plan]:
+    """A table's name and a plan on it, from a TOML file: ``table``, and the fields of :class:`Plan`.
+
+    Raises
+    ------
+    TaskError
+        Where it is malformed, or lacks or does not know a field.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TaskError(f"{path} is no TOML file: {error}") from error
+    known = {each.name for each in fields(Plan)}
+    strange, lacking = given.keys() - known - {"table"}, {"table", "name", "suite", "hardware"} - given.keys()
+    if strange or lacking:
+        raise TaskError(
+            f"{path} {'does not know' if strange else 'lacks'} {', '.join(sorted(strange or lacking))}; a "
+            f"plan has table, {', '.join(each.name for each in fields(Plan))}"
+        )
+    table = given.pop("table")
+    try:
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
+        plan = Plan(**values)
+        _ = plan.track, dict(plan.limits), dict(plan.least), checkpoints(plan.budget)
+    except (TypeError, ValueError) as error:
+        raise TaskError(f"{path} is no plan of a task: {error}") from error
+    return table, plan
+
+
 def checkpoints(budget: int, unit: float = 1.0) -> tuple[int, ...]:
-    """Seven budgets, evenly spaced in their logarithm, from a twentieth of the last and at least 5."""
-    return tuple(round(float(n) * unit) for n in np.geomspace(max(5, budget / 20), budget, 7))
+    """Up to seven budgets, evenly spaced in their logarithm, from a twentieth of the last and at least 5."""
+    spaced = np.geomspace(min(budget, max(5, budget / 20)), budget, 7) * unit
+    return tuple(sorted({round(float(n)) for n in spaced}))
 
 
 def freeze_all(bench: Benchmark, folder: Path, *, log: Callable[[str], None] = print) -> list[Task]:
-    """Freeze every task of a table and write its file into ``folder``."""
+    """Freeze every task of a table and write its file into ``folder``; one that cannot be frozen is named."""
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for plan in PLANS[bench.name]:
         log(f"freezing {plan.name}")
-        task = freeze(plan, bench)
+        try:
+            task = freeze(plan, bench)
+        except TaskError as error:
+            log(f"dropped: {error}")
+            continue
         with replacing(folder / (plan.name.replace("/", "__") + ".json")) as temporary:
             temporary.write_text(task.to_json(), encoding="utf-8")
         made.append(task)
@@ -196,7 +232,8 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
     Raises
     ------
     TaskError
-        Where random search ends within the noise floor: such a task tells methods nothing apart.
+        Where random search ends within the noise floor, so that the task tells no methods apart; where too
+        few designs keep the limits; where the plan's track and fields do not fit.
     """
     task = _blank(plan, bench)
     designs = _Designs(plan, bench)
@@ -211,6 +248,16 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
         limits={name: bounds[name] for name in plan.limits},
         least={name: bounds[name] for name in plan.least},
     )
+    kept = int(designs.admitted(task.limits).sum())
+    if kept < max(1, *task.checkpoints) and not task.fidelities:
+        raise TaskError(
+            f"{plan.name}: {kept:,} designs keep the limits, fewer than the budget of {task.budget}"
+        )
+    if kept * task.max_proposals < 2 * task.budget * len(designs.column("accuracy")) and task.limits:
+        raise TaskError(
+            f"{plan.name}: {kept:,} designs keep the limits, so that {task.max_proposals:,} looks at costs "
+            f"find too few of them for a budget of {task.budget}"
+        )
     freezers = {"accuracy": _freeze_accuracy, "front": _freeze_front, "cost": _freeze_cost}
     frozen = freezers[task.goal](task, designs)
     if frozen.random_regret[-1] < frozen.noise_floor:
@@ -218,7 +265,7 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
             f"{plan.name} is too easy: random search ends {frozen.random_regret[-1]:.3g} from the best, "
             f"the labels' noise floor is {frozen.noise_floor:.3g}"
         )
-    return replace(task, frozen=_reproducible(frozen))
+    return Task.from_json(replace(task, frozen=_reproducible(frozen, task.goal)).to_json(), plan.name)
 
 
 def _blank(plan: Plan, bench: Benchmark) -> Task:
@@ -246,7 +293,7 @@ def _blank(plan: Plan, bench: Benchmark) -> Task:
         checkpoints=at,
         # Means over all draws are one number, whatever the seed.
         label_seeds=1 if bench.draws else LABEL_SEEDS,
-        frozen=Frozen(0.0, 0.0, {}, {}, 0.0, 0.0, 0.0, (), ()),
+        frozen=Frozen(0.0, 0.0, {}, {}, 0.0, 0.0, 0.0, 0.0, (), ()),
     )
 
 
@@ -256,9 +303,7 @@ class _Designs:
     def __init__(self, plan: Plan, bench: Benchmark) -> None:
         self.plan, self.bench = plan, bench
 
-    def column(
-        self, metric: str, labels: Kind = "score", seed: int | None = None, draws: int | None = None
-    ) -> np.ndarray:
+    def column(self, metric: str, labels: Kind = "score", seed: int | None = None) -> np.ndarray:
         """Values of a metric, (N,), float64."""
         plan, hardware = self.plan, list(self.plan.hardware)
         compressions = product(plan.weight_bits, plan.sparsity)
@@ -275,12 +320,13 @@ class _Designs:
                     at=plan.at,
                     labels=labels,
                     seed=seed,
-                    draws=draws,
                     weight_bits=bits,
                     sparsity=sparsity,
                 )
                 for bits, sparsity in compressions
             ]
+        shape = len(self.bench.architectures), len(hardware)  # some costs do not depend on hardware
+        parts = [np.broadcast_to(part.reshape(shape[0], -1), shape) for part in parts]
         return np.concatenate([part.ravel() for part in parts]).astype(float)
 
     def costs(self, names: tuple[str, ...]) -> np.ndarray:
@@ -294,40 +340,52 @@ class _Designs:
             kept &= self.column(metric) <= limit
         return kept
 
-    def search(self, seeds: int) -> np.ndarray:
+    def search(self, task: Task) -> np.ndarray:
         """Search labels by label seed, (seeds, N)."""
-        return np.stack([self.column("accuracy", "search", seed) for seed in range(seeds)])
+        seeds = map(task.label_seed, range(task.label_seeds))
+        return np.stack([self.column("accuracy", "search", seed) for seed in seeds])
 
     def redrawn(self) -> Iterator[np.ndarray]:
-        """Search labels drawn anew: by other label seeds, or with one noise draw left out."""
-        if self.bench.draws:
-            fewer = self.bench.draws - 1
-            return (self.column("accuracy", "search", seed, fewer) for seed in range(self.bench.draws))
-        return (self.column("accuracy", "search", seed) for seed in range(FLOOR_SEEDS))
+        """Search labels drawn anew, each (N,).
 
-    def deviation(self, values: list[float]) -> float:
-        """Standard deviation of what redrawn labels gave; the jackknife's where draws were left out."""
-        if self.bench.draws:
-            return float(np.std(values) * np.sqrt(len(values) - 1))
-        return float(np.std(values, ddof=1))
+        Synthetic ones of other label seeds. Measured ones differ from the score labels by other images and
+        other noise draws: these differences are exchanged between the networks of a column.
+        """
+        if not self.bench.draws:
+            yield from (self.column("accuracy", "search", seed) for seed in range(FLOOR_SEEDS))
+            return
+        score, residual = self.column("accuracy"), self._residual()
+        for seed in range(FLOOR_SEEDS):
+            order = _rng(seed).permutation(residual.shape[1])
+            yield score + residual[:, order].ravel()
 
     def noise(self) -> np.ndarray:
-        """Standard deviation of each design's search label [%], (N,)."""
-        plan = self.plan
+        """Standard deviation of each design's search label about its score label [%], (N,).
+
+        Where labels are measured: over networks, the mean difference of a column left out, since it ranks
+        none above another.
+        """
+        plan, rows = self.plan, len(self.bench.architectures)
+        if self.bench.draws:
+            residual = self._residual()
+            return np.broadcast_to(residual.std(axis=1, ddof=1, keepdims=True), residual.shape).ravel()
         parts = [
-            np.tile(
-                [self.bench.label_noise(id_, plan.at, bits, sparsity) for id_ in plan.hardware],
-                len(self.bench.architectures),
-            )
+            np.tile([self.bench.label_noise(id_, plan.at, bits, sparsity) for id_ in plan.hardware], rows)
             for bits, sparsity in product(plan.weight_bits, plan.sparsity)
         ]
         return np.concatenate(parts)
+
+    def _residual(self) -> np.ndarray:
+        """Search minus score labels, less their mean by column: (compressions, architectures, hardware)."""
+        shape = -1, len(self.bench.architectures), len(self.plan.hardware)
+        residual = (self.column("accuracy", "search") - self.column("accuracy")).reshape(shape)
+        return residual - residual.mean(axis=1, keepdims=True)
 
 
 def _freeze_accuracy(task: Task, designs: _Designs) -> Frozen:
     feasible = designs.admitted(task.limits)
     score = designs.column("accuracy")[feasible]
-    search = designs.search(task.label_seeds)[:, feasible]
+    search = designs.search(task)[:, feasible]
     best = float(score.max())
     error = np.zeros(len(task.checkpoints))
     if task.fidelities:
@@ -352,6 +410,7 @@ def _freeze_accuracy(task: Task, designs: _Designs) -> Frozen:
         nadir={},
         best_hypervolume=0.0,
         noise_floor=float(designs.noise()[feasible][np.argmax(score)]),
+        margin=0.0,
         reachable_regret=best - float(np.mean([score[np.argmax(seen)] for seen in search])),
         random_regret=tuple((best - expected).tolist()),
         random_regret_error=tuple(error.tolist()),
@@ -366,22 +425,29 @@ def _freeze_cost(task: Task, designs: _Designs) -> Frozen:
     least, noise = task.least["accuracy"], designs.noise()
     admitted = designs.admitted(task.limits)
     feasible = admitted & (accuracy >= least)
-    best, worst = (_rounded(float(end), 9) for end in (cost[feasible].min(), cost[feasible].max()))
+    best, worst = float(cost[feasible].min()), float(cost[feasible].max())
     dearer = cost[admitted & (accuracy >= least + noise)]
     scored = np.where(feasible, cost, worst)
 
-    def seen(labels: np.ndarray, margin: float = 0.0) -> np.ndarray:
-        return np.where(admitted & (labels >= least + margin * noise), -cost, -np.inf)
+    def seen(labels: np.ndarray, margin: float) -> np.ndarray:
+        return np.where(admitted & (labels >= least + margin), -cost, -np.inf)
 
-    search = designs.search(task.label_seeds)
+    def reached(labels: np.ndarray, margin: float) -> float:
+        chosen = seen(labels, margin)
+        return float(scored[np.argmax(chosen)]) if np.isfinite(chosen).any() else worst
+
+    search = designs.search(task)
+    # In points, so that it is the same for all designs: that of the best design's label, in multiples.
+    unit = float(noise[feasible][np.argmin(cost[feasible])])
+    margins = [_rounded(multiple * unit) for multiple in MARGINS]
+    means = [float(np.mean([reached(labels, margin) for labels in search])) for margin in margins]
+    margin = margins[int(np.argmin(means))]
     # Where nothing drawn seems feasible nothing is recommended, which scores as the worst.
-    values = [np.where(np.isinf(seen(labels)), -worst, -scored) for labels in search]
+    values = [np.where(np.isinf(seen(labels, margin)), -worst, -scored) for labels in search]
+    draws = [max(1, n) for n in task.checkpoints]  # at a budget of 0 one design is named blindly
     expected = [
-        random_search.expected_best(seen(labels), value, task.checkpoints)
+        random_search.expected_best(seen(labels, margin)[admitted], value[admitted], draws)
         for labels, value in zip(search, values, strict=True)
-    ]
-    with_margin = [
-        np.mean([scored[np.argmax(seen(labels, margin))] for labels in search]) for margin in MARGINS
     ]
     return Frozen(
         best=best,
@@ -390,7 +456,8 @@ def _freeze_cost(task: Task, designs: _Designs) -> Frozen:
         nadir={},
         best_hypervolume=0.0,
         noise_floor=float(dearer.min() if len(dearer) else worst) - best,
-        reachable_regret=float(min(with_margin)) - best,
+        margin=margin,
+        reachable_regret=min(means) - best,
         random_regret=tuple((-np.mean(expected, axis=0) - best).tolist()),
         random_regret_error=(0.0,) * len(task.checkpoints),
     )
@@ -415,7 +482,7 @@ def _freeze_front(task: Task, designs: _Designs) -> Frozen:
     truth = points(score)
     best_volume = front.hypervolume(truth[on_front])
     runs, reached = [], []
-    for seed, accuracy in enumerate(designs.search(task.label_seeds)[:, admitted]):
+    for seed, accuracy in enumerate(designs.search(task)[:, admitted]):
         seen = points(accuracy)
         chosen = front.best_subset(seen, MAX_FRONT)
         reached.append(front.hypervolume(truth[chosen[scored[chosen]]]))
@@ -437,9 +504,12 @@ def _freeze_front(task: Task, designs: _Designs) -> Frozen:
         ideal=ideal,
         nadir=nadir,
         best_hypervolume=best_volume,
-        noise_floor=designs.deviation(
-            [front.hypervolume(points(drawn[admitted])[on_front]) for drawn in designs.redrawn()]
+        noise_floor=float(
+            np.std(
+                [front.hypervolume(points(drawn[admitted])[on_front]) for drawn in designs.redrawn()], ddof=1
+            )
         ),
+        margin=0.0,
         reachable_regret=best_volume - float(np.mean(reached)),
         random_regret=tuple((best_volume - volumes.mean(axis=0)).tolist()),
         random_regret_error=tuple((volumes.std(axis=0, ddof=1) / np.sqrt(len(volumes))).tolist()),
@@ -454,8 +524,10 @@ def _seconds(plan: Plan, bench: Benchmark) -> np.ndarray:
     return np.array([fidelity_label(bench, design, plan.at, full, 0).seconds for design in designs])
 
 
-def _reproducible(frozen: Frozen) -> Frozen:
-    """Sums rounded to 9 digits: beyond those, their order on one processor and another shows."""
+def _reproducible(frozen: Frozen, goal: str) -> Frozen:
+    """Sums and logarithms rounded to 9 digits: beyond those, one processor differs from another."""
+    if goal == "cost":
+        frozen = replace(frozen, best=_rounded(frozen.best, 9), worst=_rounded(frozen.worst, 9))
     return replace(
         frozen,
         best_hypervolume=_rounded(frozen.best_hypervolume, 9),

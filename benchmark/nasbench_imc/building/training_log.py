@@ -90,6 +90,8 @@ def _read_result(path: Path, folder: Path) -> TrainingRun:
             values = {name: held[stored].tolist() for name, stored in names.items() if "/" not in name}
         if recipe == "supernet":
             recipe = path.parent.name
+        if "processor" in about:  # the first files had it there
+            values["processor"] = about.pop("processor")
         run = TrainingRun(recipe, about.pop("seed"), about.pop("code", None), about, values)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise LogError(f"{path} is not a result of training ({error}); delete it and train again") from error

@@ -102,6 +102,25 @@ def tasks() -> None:
 
 
 @build.command()
+@click.argument("plan", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The task file.")
+def task(plan: Path, out: Path) -> None:
+    """Make a task of your own: from PLAN, a short TOML file, and its table, a task file for `run --task`."""
+    from nasbench_imc.building.tasks import freeze, read_plan
+    from nasbench_imc.files import replacing
+    from nasbench_imc.tables import load
+
+    table, described = read_plan(plan)
+    made = freeze(described, load(table))
+    with replacing(out) as temporary:
+        temporary.write_text(made.to_json(), encoding="utf-8")
+    click.echo(
+        f"{out}: {made.name}, {len(made.domain):,} designs, limits {dict(made.limits)}, "
+        f"random search ends {made.frozen.random_regret[-1]:.3g} from the best"
+    )
+
+
+@build.command()
 @click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
 @click.option(
     "--out",

@@ -33,7 +33,10 @@ def tasks(suite: str | None, as_json: bool) -> None:
                     "at": task.at,
                     "objectives": list(task.objectives),
                     "limits": dict(task.limits),
+                    "least": dict(task.least),
+                    "sources": list(task.sources),
                     "budget": task.budget,
+                    "unit": task.unit,
                     "designs": len(task.domain),
                 }
                 for task in found
@@ -41,19 +44,23 @@ def tasks(suite: str | None, as_json: bool) -> None:
         )
         return
     print_table(
-        ("task", "suite", "track", "hardware", "limits", "budget"),
+        ("task", "suite", "budget", "designs", "seeks", "within"),
         [
             (
                 task.name,
                 task.suite,
-                f"{task.track}: {TRACKS[task.track]}",
-                ", ".join(task.hardware),
-                ", ".join(f"{name} <= {limit:g}" for name, limit in task.limits.items()),
-                str(task.budget),
+                f"{task.budget} {task.unit}",
+                f"{len(task.domain):,}",
+                ", ".join(task.objectives),
+                ", ".join(
+                    [f"{name} <= {limit:g}" for name, limit in task.limits.items()]
+                    + [f"{name} >= {least:g}" for name, least in task.least.items()]
+                ),
             )
             for task in found
         ],
     )
+    click.echo("tracks: " + "; ".join(f"{track} {what}" for track, what in TRACKS.items()))
 
 
 @click.command()

@@ -20,8 +20,8 @@ def standing(task: Task, events: Iterable[Event]) -> list[list[Design]]:
 
     It is the last one made by then. Before a first one, the best feasible design by search labels stands, on
     track F of those with the highest fidelity asked for, with several objectives those that add most
-    hypervolume; none where nothing feasible was queried. A query whose charge leads beyond a checkpoint
-    comes after it.
+    hypervolume, and where a cost is minimised only one that keeps the least accuracy with the task's margin;
+    none where nothing feasible was queried. A query whose charge leads beyond a checkpoint comes after it.
 
     Parameters
     ----------
@@ -33,6 +33,15 @@ def standing(task: Task, events: Iterable[Event]) -> list[list[Design]]:
     -------
     list of list of Design
         One list a checkpoint.
+
+    Raises
+    ------
+    UnknownNameError
+        Where a design that stands is none of the task's.
+    ValueError
+        Where more is charged or recommended than the task admits.
+    KeyError, TypeError
+        Where an event lacks what the task needs of it.
     """
     feasible: list[Event] = []  # queries
     named: list[Mapping[str, Any]] | None = None
@@ -41,13 +50,17 @@ def standing(task: Task, events: Iterable[Event]) -> list[list[Design]]:
 
     def stands() -> list[Design]:
         chosen = _default(task, feasible) if named is None else named
-        return [task.domain.design(fields) for fields in chosen]
+        return [task.domain.admit(task.domain.design(fields)) for fields in chosen]
 
     for event in events:
         if "recommend" in event:
             named = event["recommend"]
+            if len(named) > task.max_recommended:
+                raise ValueError(f"{len(named)} designs are recommended, {task.max_recommended} may be")
             continue
-        charged += event.get("charged", 1)
+        charged += event["charged"] if task.fidelities else 1
+        if charged > task.budget:
+            raise ValueError(f"more is charged than the budget of {task.budget} {task.unit}")
         # The checkpoint's recommendation may come after its last query, so it is closed by the next one.
         while len(result) < len(task.checkpoints) and charged > task.checkpoints[len(result)]:
             result.append(stands())
@@ -72,8 +85,12 @@ def _default(task: Task, feasible: Sequence[Event]) -> list[Mapping[str, Any]]:
         points = normalised(task, accuracy, costs)
         return [feasible[k]["query"] for k in front.best_subset(points, task.max_recommended)]
     (objective,) = task.objectives
-    best = (min if task.goal == "cost" else max)(range(len(values)), key=lambda k: values[k][objective])
-    return [feasible[best]["query"]]
+    if task.goal == "accuracy":
+        return [max(feasible, key=lambda event: event["values"][objective])["query"]]
+    # The cheapest of many that just seem to keep the least accuracy is one that does not: a margin guards.
+    least = task.least["accuracy"] + task.frozen.margin
+    safe = [event for event in feasible if event["values"]["accuracy"] >= least]
+    return [min(safe, key=lambda event: event["values"][objective])["query"]] if safe else []
 
 
 def cost_names(task: Task) -> tuple[str, ...]:

@@ -56,6 +56,16 @@ class Domain(Choices[Design]):
 
     def check(self, design: Design) -> None:
         """Raise UnknownNameError where ``design`` is not one that the task admits; say which are."""
+        self.admit(design)
+
+    def admit(self, design: Design) -> Design:
+        """The design with the task's own values in place of equal ones, such as NumPy's numbers.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the task does not admit the design; the message says which it does.
+        """
         if not isinstance(design, Design):
             raise UnknownNameError(f"expected a Design, not {type(design).__name__}: {design!r:.120}")
         self.space.values(design.arch)
@@ -63,10 +73,13 @@ class Domain(Choices[Design]):
             hash(design)
         except TypeError:
             raise UnknownNameError(f"the fields of a design are plain values, not {design!r:.120}") from None
+        own: dict[str, Any] = {}
         for name, choices in self._choices.items():
             value = getattr(design, name)
-            if value not in choices:
+            if isinstance(value, bool) or value not in choices:
                 raise unknown(f"{name} for this task", value, choices)
+            own[name] = choices[choices.index(value)]
+        return Design(str(design.arch), **own)
 
     def free(self, design: Design) -> dict[str, Any]:
         """The fields of a design that the task leaves free, for a log."""

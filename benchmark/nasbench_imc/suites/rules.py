@@ -86,12 +86,16 @@ def rules(made: Task) -> Iterator[tuple[bool, str]]:
         made.checkpoints == tuple(sorted(set(made.checkpoints))) and made.budget in made.checkpoints[-1:],
         "checkpoints must rise and end at the budget",
     )
-    for name in ("best", "worst", "best_hypervolume", "noise_floor", "reachable_regret"):
+    for name in ("best", "worst", "best_hypervolume", "noise_floor", "margin", "reachable_regret"):
         yield _is_number(getattr(frozen, name)), f"frozen {name} must be a number"
     if made.goal == "cost":
         yield frozen.best <= frozen.worst, "frozen best must not be above frozen worst: a cost is minimised"
     else:
         yield frozen.best >= frozen.worst, "frozen best must not be below frozen worst"
+    yield (
+        frozen.margin == 0 or (made.goal == "cost" and frozen.margin > 0),
+        "frozen margin must be 0 or more, and 0 but for a cost",
+    )
     for name in ("random_regret", "random_regret_error"):
         values = getattr(frozen, name)
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
@@ -120,22 +121,24 @@ class Session:
         ------
         BudgetExhausted
             Where the price exceeds what is left of the budget, or the number of proposals is spent; nothing
-            is charged or counted.
+            is charged. On track F a look at a price is counted as a proposal.
         UnknownNameError
             Where the task does not admit the design or the fidelity; nothing is charged or counted.
         SearchError
             Where the session has ended.
         """
         task = self.task
-        if task.sources and isinstance(design, Design) and design.hardware in task.sources:
+        if self._on_source(design):
             return self._query_source(design)
-        self._check(design)
+        design = self._admitted(design)
         level = self._fidelity(fidelity)
         if (design, level) in self._seen:
             self.proposals += 1
             return replace(self._seen[design, level], cost_charged=0)
         price, made = self._label(design, level)
         if self.charged + price > task.budget:
+            if level:
+                self.proposals += 1  # the message tells a price
             raise BudgetExhausted(
                 f"the budget of {task.budget} queries of {task.name} is spent"
                 if not level
@@ -155,9 +158,7 @@ class Session:
 
     def _query_source(self, design: Design) -> Observation:
         """A free label: a proposal, and nothing else. The log has no trace of it."""
-        domain = self.task.source_domain
-        assert domain is not None
-        self._check(design, domain)
+        design = self._admitted(design, self.task.source_domain)
         self.proposals += 1
         if design not in self._free:
             self._free[design] = replace(self._label(design, "")[1], cost_charged=0)
@@ -179,9 +180,10 @@ class Session:
         """What a label costs, and what is seen for it."""
         task = self.task
         price: float = 1
-        measured = self._bench.query(design, task.at, labels="search", seed=self.seed)
+        seed = task.label_seed(self.seed)
+        measured = self._bench.query(design, task.at, labels="search", seed=seed)
         if level:
-            label = fidelity_label(self._bench, design, task.at, level, self.seed)
+            label = fidelity_label(self._bench, design, task.at, level, seed)
             accuracy = label.accuracy
             # What was spent on a design is not spent again: its training goes on from where it stopped.
             price = round(max(0.0, label.seconds - self._seconds.get(design, 0.0)), 6)
@@ -212,9 +214,7 @@ class Session:
         UnknownNameError, SearchError
             As in :meth:`query`.
         """
-        domain = self.task.source_domain
-        on_source = domain is not None and isinstance(design, Design) and design.hardware in self.task.sources
-        self._check(design, domain if on_source else None)
+        design = self._admitted(design, self.task.source_domain if self._on_source(design) else None)
         self.proposals += 1
         return MappingProxyType(self._cost_values(self._bench.query(design, self.task.at)))
 
@@ -229,7 +229,8 @@ class Session:
         ----------
         designs : Design or iterable of Design
             One design; where there are several objectives up to 20. Each must have been queried in this
-            session, except that on track T, before the first charged query, any design may be named.
+            session, except that on track T, before the first charged query, one design may be named that
+            was not.
 
         Raises
         ------
@@ -246,32 +247,37 @@ class Session:
             raise SearchError(
                 f"a recommendation is a Design or several, not {type(designs).__name__}: {designs!r:.120}"
             ) from None
-        if not 1 <= len(chosen) <= self.task.max_recommended:
-            raise SearchError(
-                f"a recommendation on track {self.task.track} names 1 to {self.task.max_recommended} "
-                f"designs, not {len(chosen)}"
-            )
         guess = bool(self.task.sources) and not self.charged
+        most = 1 if guess else self.task.max_recommended
+        if not 1 <= len(chosen) <= most:
+            raise SearchError(
+                f"a recommendation on track {self.task.track} names 1 to {most} designs"
+                f"{' before the first charged query' if guess else ''}, not {len(chosen)}"
+            )
         queried = {design for design, _ in self._seen}
+        admitted = []
         for design in chosen:
-            if guess:
-                self.task.domain.check(design)
-            elif design not in queried:
+            if not guess and design not in queried:
                 raise SearchError(f"only a queried design can be recommended, not {design!r:.200}")
-        self._events.append({"recommend": [self.task.domain.free(design) for design in chosen]})
+            admitted.append(self.task.domain.admit(design))
+        self._events.append({"recommend": [self.task.domain.free(design) for design in admitted]})
 
     def events(self) -> list[dict[str, Any]]:
         """What happened, for the run log: charged queries and recommendations, in order."""
-        return list(self._events)
+        return copy.deepcopy(self._events)
 
-    def _check(self, design: Design, domain: Domain | None = None) -> None:
+    def _on_source(self, design: object) -> bool:
+        return bool(self.task.sources) and isinstance(design, Design) and design.hardware in self.task.sources
+
+    def _admitted(self, design: Design, domain: Domain | None = None) -> Design:
         self._check_open()
-        (self.task.domain if domain is None else domain).check(design)
+        design = (self.task.domain if domain is None else domain).admit(design)
         if self.proposals >= self.task.max_proposals:
             raise ProposalsExhausted(
                 f"the {self.task.max_proposals} proposals of {self.task.name} are spent "
-                f"({self.charged} of {self.task.budget} queries charged)"
+                f"({self.charged} of {self.task.budget} {self.task.unit} charged)"
             )
+        return design
 
     def _cost_values(self, measured: Measurement) -> dict[str, float]:
         return {name: measured[name] for name in self._costs}

@@ -110,7 +110,7 @@ def _find_unreleased(name: str, folder: str | None) -> TableFile:
     path = Path(folder) / f"{name}.h5" if folder else None
     if path and path.is_file():
         return TableFile(path, file_sha256(path), official=False)
-    looked = f"; there is no {path}" if path else ""
+    looked = f"; there is no {path}" if path else "; a file of your own is found through NASBENCH_IMC_DATA"
     raise TableError(
         f"table {name!r} is not released yet; released: {', '.join(map(repr, releases()))}{looked}"
     )
