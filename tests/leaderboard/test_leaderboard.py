@@ -59,6 +59,7 @@ def _task(bench, name, track):
             "nadir": {key: value[1] for key, value in ends.items()},
             "best_hypervolume": 0.8,
             "noise_floor": 0.2,
+            "margin": 0.0,
             "reachable_regret": 0.1,
             "random_regret": RANDOM,
             "random_regret_error": [0.0, 0.0, 0.0],
