@@ -37,7 +37,7 @@ def search(session: Session, rng: np.random.Generator) -> None:
         fitness = scalarised(session, rng)
         observed = np.array([encode(seen.design) for seen in session.observations])
         ranker.fit(interactions(observed), np.array([fitness(seen) for seen in session.observations]))
-        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, rng) or [draw(session, rng)]
+        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, BATCH, rng) or [draw(session, rng)]
         scores = ranker.predict(interactions(np.array([encode(design) for design in designs])))
         for k in np.argsort(scores, kind="stable")[:BATCH]:
             session.query(designs[k])

@@ -38,7 +38,7 @@ def search(session: Session, rng: np.random.Generator) -> None:
         fitness = scalarised(session, rng)
         observed = np.array([encode(seen.design) for seen in session.observations])
         ensemble.fit(observed, ranks(np.array([fitness(seen) for seen in session.observations])), rng)
-        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, rng) or [draw(session, rng)]
+        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, BATCH, rng) or [draw(session, rng)]
         predicted = ensemble.predict(np.array([encode(design) for design in designs]))
         drawn = rng.normal(predicted.mean(axis=0), predicted.std(axis=0))
         for k in np.argsort(drawn, kind="stable")[:BATCH]:

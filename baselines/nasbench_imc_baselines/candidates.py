@@ -7,9 +7,12 @@ import numpy as np
 from nasbench_imc import Design, Session
 from nasbench_imc_baselines.common import Fitness, draw, mutate
 
+#: Looks at costs that a candidate which keeps the limits takes, at most on average.
+LOOKS = 10
+
 
 def near_the_best(
-    session: Session, fitness: Fitness, parents: int, count: int, rng: np.random.Generator
+    session: Session, fitness: Fitness, parents: int, count: int, batch: int, rng: np.random.Generator
 ) -> list[Design]:
     """New designs: three in four mutants, once or twice, of the ``parents`` best, the others uniform draws.
 
@@ -22,9 +25,15 @@ def near_the_best(
     parents : int
         How many of the best observations have children.
     count : int
-        How many designs; fewer where new ones are hard to find.
+        How many designs; fewer where new ones are hard to find, or where the session's proposals would not
+        last: where there are limits each candidate takes looks at costs, and looks are proposals.
+    batch : int
+        How many of them will be queried.
     rng : numpy.random.Generator
     """
+    if session.task.limits or session.task.objectives != ("accuracy",):
+        left = (session.task.max_proposals - session.proposals) / max(1.0, session.budget_left)
+        count = int(np.clip(batch * left / LOOKS, batch, count))
     best = sorted(session.observations, key=fitness)[:parents]
     seen = {observation.design for observation in session.observations}
     found: dict[Design, None] = {}

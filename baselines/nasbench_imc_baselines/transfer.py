@@ -27,7 +27,6 @@ from nasbench_imc_baselines.common import draw, logged, scalarised
 SOURCES = 600  # designs whose free labels are asked for
 INITIAL = 3  # queries before the first fit
 PARENTS, CANDIDATES, BATCH = 8, 60, 4  # on other tracks: queries of one fit
-LOOKS = 10  # at costs, that a candidate may take
 PENALTY = 1.0  # of the squared weights of the encoding, in labels' standard deviations
 WINDOW = 20.0  # labels further below the best one count as that far below it [points]
 
@@ -48,12 +47,9 @@ def search(session: Session, rng: np.random.Generator) -> None:
     while True:
         fitness = scalarised(session, rng)
         seen = {observation.design for observation in session.observations}
-        # Finding a candidate that keeps the limits takes several looks at costs, and looks are proposals.
-        left = (session.task.max_proposals - session.proposals) / max(1.0, session.budget_left)
-        count = int(np.clip(BATCH * left / LOOKS, BATCH, CANDIDATES))
         designs = (
             [design for design in pool if design not in seen]
-            or near_the_best(session, fitness, PARENTS, count, rng)
+            or near_the_best(session, fitness, PARENTS, CANDIDATES, BATCH, rng)
             or [draw(session, rng)]
         )
         predicted = _fit(session, free, designs)

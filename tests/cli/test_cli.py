@@ -228,6 +228,7 @@ def test_score_pairs(call: Call, logs: Path) -> None:
     shown = call("score", logs, "--pairs").out
     assert f"{made.difference:.3f}" in shown
     assert "untested: fewer than 6 common seeds" in shown
+    assert "or of another sign than the sum of signed ranks" in shown
 
 
 def test_leaderboard(call: Call, logs: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,6 +16,7 @@ from rich.console import Console
 import nasbench_imc as nbi
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.leaderboard import TIERS, as_csv, as_latex, as_markdown, as_terminal, write_page
+from nasbench_imc.leaderboard.text import notes
 from nasbench_imc.scoring import Scores
 from nasbench_imc.scoring.ratings import method_set
 from nasbench_imc.suites import Task
@@ -57,6 +59,7 @@ def _task(bench, name, track):
             "nadir": {key: value[1] for key, value in ends.items()},
             "best_hypervolume": 0.8,
             "noise_floor": 0.2,
+            "margin": 0.0,
             "reachable_regret": 0.1,
             "random_regret": RANDOM,
             "random_regret_error": [0.0, 0.0, 0.0],
@@ -164,7 +167,7 @@ def test_csv_holds_every_value_in_full_precision(scores, tasks):
         named = {"mean_rank": "mean_rank", "elo": "elo", "score [1]": "score", "score_low_95 [1]": "low"}
         assert all(float(row[column]) == line[name] for column, name in named.items())
         assert float(row["overhead [s]"]) == line["seconds"]
-        assert (row["board"], row["trust"]) == ("main", "self-reported")
+        assert (row["board"], row["trust"]) == ("own tasks", "self-reported")
         assert row["elo_low_95"] == ""  # three tasks show no spread
         assert (int(row["rank"]), int(row["runs"])) == (line["rank"], line["runs"])
         assert int(row["failed_runs"]) == line["failed"]
@@ -365,7 +368,9 @@ def mixed(scores, tasks):
 
 def test_slow_methods_rank_in_a_table_of_their_own(scores, mixed, tasks):
     rows = list(csv.DictReader(io.StringIO(as_csv(mixed))))
-    main, subset = ([row for row in rows if row["board"] == name] for name in ("main", "subset 1"))
+    main, subset = (
+        [row for row in rows if row["board"] == name] for name in ("own tasks", "own tasks subset 1")
+    )
     alone = list(csv.DictReader(io.StringIO(as_csv(scores))))
     assert main == alone
     assert {row["method"] for row in subset} == {*METHODS, "slow-0", "slow-1"}
@@ -381,6 +386,7 @@ def test_slow_methods_rank_in_a_table_of_their_own(scores, mixed, tasks):
     for text in (as_markdown(mixed), as_latex(mixed)):
         assert text.count("subset 1: 2 tasks, 2 seeds") == 1
         assert text.count("slow-1") == 2  # a row, and the list of the set
+        assert text.count("Left out, as not on the tasks and seeds of this board: 8 runs each of ") == 1
 
 
 def test_slow_methods_on_the_page(mixed, tmp_path):
@@ -391,6 +397,24 @@ def test_slow_methods_on_the_page(mixed, tmp_path):
     assert text.count('<table class="sortable">') == 2
     assert "subset 1: 2 tasks, 2 seeds" in parsed.text
     assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_a_task_on_the_page_is_of_the_runs_of_its_board(tasks, tmp_path):
+    """A seed more of one method does not count in its numbers; own tasks are tested among each other."""
+    shipped = nbi.task("nb201/sram-digital/S-accuracy")
+    plain = _scores([shipped, tasks[2]], seeds=7)
+    more = plain.runs[(plain.runs.method == METHODS[0]) & (plain.runs.seed == 0)]
+    write_page(plain, tmp_path / "plain.html")
+    write_page(_with(plain, more.assign(seed=7, score=-9e6)), tmp_path / "more.html")
+    sections = [
+        (tmp_path / name).read_text(encoding="utf-8").split('<section class="card" id="task-')[1:]
+        for name in ("plain.html", "more.html")
+    ]
+    assert len(sections[0]) == 2
+    assert all(section.count("<td>better</td>") + section.count("<td>worse</td>") for section in sections[0])
+    assert sections[0] == sections[1]
+    notes_ = (tmp_path / "more.html").read_text(encoding="utf-8")
+    assert notes_.count("this board: 1 run of random_search") == 2
 
 
 def test_every_format_carries_the_set_of_methods(scores, tmp_path):
@@ -449,7 +473,9 @@ def test_page_compares_methods(wide, tmp_path):
         assert method[:23] in shown
         assert f"({board.loc[method, 'mean_rank']:.2f})" in shown
     assert "@" not in shown
-    assert "CD 3.71" in shown  # k = 8, N = 8: 3.031 sqrt(8 * 9 / (6 * 8)) = 3.71
+    assert "CD 3.71 (of independent tasks)" in shown  # k = 8, N = 8: 3.031 sqrt(8 * 9 / (6 * 8)) = 3.71
+    assert "these 8 are of one such pair, so methods may be apart less than CD makes it look" in parsed.text
+    assert "has the same sign as the sum of signed ranks" in " ".join(parsed.text.split())
     duels = text.split('<table class="duels">')[1].split("</table>")[0]
     rows = [_cells(row)[1:] for row in duels.split("<tbody>")[1].split("</tr>")[:-1]]
     counts = [[[int(n) for n in cell.split(" / ")] if cell else None for cell in row] for row in rows]
@@ -478,8 +504,20 @@ def test_notes_say_that_seeds_are_too_few(scores, wide):
     note = "With 4 seeds no difference within a task can be significant: 3 pairs of methods"
     assert note in as_markdown(scores)
     assert "no difference within a task" not in as_markdown(wide)  # 28 pairs need 11
-    assert "No intervals of them: 3 tasks, and it takes 5." in as_markdown(scores)
-    assert "95 % bootstrap over 1 cluster of tasks" in as_markdown(wide)
+
+
+def test_notes_say_whether_tasks_or_clusters_are_too_few(scores, wide):
+    one = "1 cluster of tasks (table x hardware family), and it takes 4"
+    assert f"No intervals of them: 3 tasks, and it takes 5; {one}." in _plain(scores)
+    assert f"No intervals of them: {one}." in _plain(wide)
+    chips = wide.tasks[0].load_table().hardware.groupby("family").head(1).index  # one of each family
+    tasks = [replace(task, hardware=(chips[k % 4],)) for k, task in enumerate(wide.tasks)]
+    assert "Their intervals: 95 % bootstrap over 4 clusters of tasks" in _plain(_scores(tasks))
+    assert "No intervals of them: 4 tasks, and it takes 5." in _plain(_scores(tasks[:4]))
+
+
+def _plain(scores):
+    return " ".join(notes(scores))
 
 
 def test_methods_that_recommend_nothing_or_share_no_seed(tasks, tmp_path):

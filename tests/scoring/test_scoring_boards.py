@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,12 +73,112 @@ def test_methods_with_all_runs_are_on_the_main_board() -> None:
 
 
 def test_slow_methods_on_one_subset_share_a_board() -> None:
-    frame = runs(a=(3,) * 4, slow=(2, 2, 0, 0), slower=(2, 2, 0, 0), slowest=(1, 1, 0, 0))
+    fast = dict.fromkeys("abc", (3,) * 4)
+    frame = runs(**fast, slow=(2, 2, 0, 0), slower=(2, 2, 0, 0), slowest=(1, 1, 0, 0))
     assert members(frame) == {
-        "main": {"a"},
-        "subset 1": {"a", "slow", "slower"},
-        "subset 2": {"a", "slow", "slower", "slowest"},
+        "main": {*fast},
+        "subset 1": {*fast, "slow", "slower"},
+        "subset 2": {*fast, "slow", "slower", "slowest"},
     }
+
+
+def test_the_main_board_is_of_the_tasks_that_half_of_the_methods_have() -> None:
+    frame = runs(all_tasks=(3,) * 4, b=(3, 3, 3, 0), c=(3, 3, 3, 0), few=(3, 0, 0, 0))
+    assert members(frame) == {"main": {"all_tasks", "b", "c"}, "subset 1": {"all_tasks", "b", "c", "few"}}
+    assert on(frame, "main") == {(t, k) for t in TASKS[:3] for k in range(3)}
+
+
+def on(frame: pd.DataFrame, board: str) -> set[tuple[str, int]]:
+    """The tasks and seeds of a board."""
+    kept = frame[split(frame)[board]]
+    return set(zip(kept.task, kept.seed, strict=True))
+
+
+def test_one_task_more_of_one_method_leaves_the_others_on_the_main_board() -> None:
+    frame = runs(a=(3, 3, 3, 0), b=(3, 3, 3, 0), more=(3,) * 4)
+    assert members(frame) == {"main": {"a", "b", "more"}}
+    assert on(frame, "main") == {(t, k) for t in TASKS[:3] for k in range(3)}
+
+
+def test_a_run_on_one_more_task_does_not_make_it_a_task_of_the_board() -> None:
+    frame = runs(a=(3, 3, 3, 0), stray=(3, 3, 3, 1))
+    assert members(frame) == {"main": {"a", "stray"}}
+
+
+def test_seeds_beyond_the_usual_ones_do_not_count() -> None:
+    """Neither where one of two methods has more than 30, nor for the method's own mean."""
+    frame = runs(a=(30, 0, 0, 0), more=(31, 0, 0, 0))
+    assert members(frame) == {"main": {"a", "more"}}
+    assert on(frame, "main") == {(TASKS[0], k) for k in range(30)}
+    frame.loc[(frame.method == "more") & (frame.seed == 30), "score"] = -1e6
+    (board,) = scores(frame).boards()
+    of_thirty = frame[(frame.method == "more") & (frame.seed < 30)].score.mean()
+    assert board.scores.leaderboard().loc["more", "score"] == pytest.approx(of_thirty)
+    assert board.left_out == {"more": 1}
+
+
+def test_seeds_that_one_method_chose_do_not_count() -> None:
+    """Its first ones do, also where it left some out."""
+    chosen = {task: [0, 1, 2, 7, 9] for task in TASKS}
+    frame = runs(a=(3,) * 4, b=(3,) * 4, chosen=chosen)
+    assert members(frame) == {"main": {"a", "b", "chosen"}}
+    assert on(frame, "main") == {(t, k) for t in TASKS for k in range(3)}
+
+
+@pytest.mark.parametrize(
+    "coverage",
+    [
+        (3, 0, 0, 0),
+        (4, 2, 1, 0),
+        (32, 0, 0, 0),
+        {TASKS[1]: range(5, 8)},
+        {TASKS[0]: [0, 2, 40], TASKS[2]: [1]},
+    ],
+)
+def test_what_all_methods_ran_is_the_main_board(coverage: object) -> None:
+    frame = runs(a=coverage, b=coverage, c=coverage)  # type: ignore[arg-type]
+    (kept,) = split(frame).values()
+    assert kept.all()
+    assert list(split(frame)) == ["main"]
+
+
+def test_seeds_that_most_methods_chose_are_those_of_the_board() -> None:
+    late = {TASKS[0]: range(5, 8)}
+    assert members(runs(a=late, b=late, more={TASKS[0]: range(4, 9)})) == {"main": {"a", "b", "more"}}
+
+
+@given(COVERAGE, COVERAGE)
+def test_no_method_drives_two_alike_from_the_main_board(
+    alike: tuple[int, ...], any_: tuple[int, ...]
+) -> None:
+    assert members(runs(a=alike, b=alike, other=any_))["main"] >= {"a", "b"}
+
+
+def test_own_tasks_are_on_a_board_of_their_own() -> None:
+    frame = runs(a=(3, 3, 0, 3), b=(3, 3, 0, 0), c=(3, 3, 0, 2))
+    frame["task"] = frame.task.replace(TASKS[3], "mine")
+    found = {name: frame[kept] for name, kept in split(frame, {"mine"}).items()}
+    assert {name: set(board.method) for name, board in found.items()} == {
+        "main": {"a", "b", "c"},
+        "own tasks": {"a"},
+        "own tasks subset 1": {"a", "c"},
+    }
+    assert set(found["main"].task) == set(TASKS[:2])
+    assert set(found["own tasks"].task) == {"mine"}
+    assert found["own tasks subset 1"].groupby("method").size().to_dict() == {"a": 2, "c": 2}
+
+
+def test_boards_say_which_runs_they_leave_out() -> None:
+    """Those of tasks of one's own are not left out: they have a board."""
+    frame = runs(a=(3, 3, 0, 3), b=(3, 3, 0, 3), more=(4, 4, 3, 0), few=(2, 0, 0, 0))
+    frame["task"] = frame.task.replace(TASKS[3], "mine")
+    tasks = (*(nbi.task(name) for name in TASKS[:3]), replace(nbi.task(TASKS[3]), name="mine"))
+    boards = Scores(tasks, tuple(sorted(set(frame.method))), frame).boards()
+    assert [(board.name, dict(board.left_out)) for board in boards] == [
+        ("main", {"more": 5}),
+        ("subset 1", {"a": 4, "b": 4, "more": 9}),
+        ("own tasks", {}),
+    ]
 
 
 def test_a_method_with_more_seeds_than_most_is_complete_and_leaves_the_others_so() -> None:
@@ -101,13 +203,16 @@ def test_other_seeds_are_another_subset() -> None:
 def test_every_method_ranks_on_all_that_it_ran_or_on_the_main_board(drawn: list[tuple[int, ...]]) -> None:
     frame = runs(**{f"m{k}": coverage for k, coverage in enumerate(drawn)})
     found = split(frame)
+    alike = len(set(drawn)) == 1
     for kept in found.values():
         board = frame[kept]
         sizes = board.groupby(["method", "task"]).size().unstack()
         assert not sizes.isna().any(axis=None)  # each method on each task of the board
-        if kept is not found.get("main"):
-            assert sizes.nunique().max() == 1  # and on as many seeds
-    for method in set(frame.method):
+        assert sizes.nunique().max() == 1  # and on as many seeds
+        if kept is found.get("main") and not alike:
+            assert sizes.nunique(axis=1).max() == 1  # on every task
+    main = set(frame.method[found["main"]]) if "main" in found else set()
+    for method in set(frame.method) - main:
         assert any(
             (frame[kept].method == method).sum() == (frame.method == method).sum() for kept in found.values()
         )

@@ -137,6 +137,20 @@ def test_a_difference_under_the_noise_floor_is_a_tie() -> None:
     assert (seen.verdict, hidden.verdict) == ("better", "tie")
 
 
+def test_better_in_most_runs_but_worse_on_average_is_a_tie() -> None:
+    """The test is of ranks: it tells that most runs are better, not that the mean is."""
+    d = np.r_[np.full(28, -0.01), 3.0, 3.0]
+    (one,) = compare({"a": seeds(d), "b": seeds(0 * d)}, 0.0)
+    (other,) = compare({"a": seeds(-d), "b": seeds(0 * d)}, 0.0)
+    assert one.p_holm == other.p_holm
+    assert one.p_holm is not None
+    assert one.p_holm < 1e-4
+    assert one.difference == -other.difference == pytest.approx(0.19, abs=0.01)
+    assert one.verdict == other.verdict == "tie"
+    (agreeing,) = compare({"a": seeds(np.abs(d)), "b": seeds(0 * d)}, 0.0)
+    assert agreeing.verdict == "worse"
+
+
 def test_noise_floor_is_in_units_of_score() -> None:
     """Scores differ by the floor just where mean regrets over the checkpoints differ by the noise."""
     random = (3.0, 2.0, 1.0)

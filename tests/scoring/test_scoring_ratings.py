@@ -14,6 +14,7 @@ from scipy.stats import friedmanchisquare
 
 from nasbench_imc.scoring.ratings import (
     ELO_SCALE,
+    MIN_CLUSTERS,
     MIN_TASKS,
     anchor_of,
     bradley_terry,
@@ -224,7 +225,7 @@ def test_a_stack_of_wins_is_solved_like_one_by_one() -> None:
 
 def test_rate() -> None:
     scores = random_scores(12, 4, seed=3)
-    clusters = ["a"] * 6 + ["b"] * 4 + ["c"] * 2
+    clusters = ["a"] * 5 + ["b"] * 3 + ["c"] * 2 + ["d"] * 2
     made = rate(scores, clusters, anchor=1, rng=np.random.default_rng(0))
     again = rate(scores, clusters, anchor=1, rng=np.random.default_rng(0))
     other = rate(scores, clusters, anchor=1, rng=np.random.default_rng(1))
@@ -239,10 +240,19 @@ def test_rate() -> None:
 
 
 def test_few_tasks_have_no_interval() -> None:
-    made = rate(random_scores(MIN_TASKS - 1, 3), ["a"] * 4, None, np.random.default_rng(0))
+    made = rate(random_scores(MIN_TASKS - 1, 3), list("abcd"), None, np.random.default_rng(0))
     assert np.isnan(made.mean_rank_interval).all()
     assert np.isnan(made.elo_interval).all()
     assert made.elo.mean() == pytest.approx(1_000)
+
+
+@pytest.mark.parametrize(("clusters", "known"), [("aaaaaa", False), ("aaaabc", False), ("aabbcd", True)])
+def test_few_clusters_have_no_interval(clusters: str, known: bool) -> None:
+    assert (len(set(clusters)) >= MIN_CLUSTERS) == known
+    made = rate(random_scores(6, 3), list(clusters), None, np.random.default_rng(0))
+    for ends in (made.mean_rank_interval, made.elo_interval):
+        assert np.isfinite(ends).all() == known
+        assert np.isnan(ends).all() != known
 
 
 def test_ratings_with_a_prior_stay_near_those_without() -> None:

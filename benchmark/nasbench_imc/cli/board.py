@@ -90,8 +90,8 @@ def _compare(scores: Scores, as_json: bool) -> None:
     )
     click.echo(
         "difference: of scores over common seeds, below 0 where the first is better; tie: not significant "
-        "(Wilcoxon, Holm, 5 %) or under the task's noise floor; untested: fewer than "
-        f"{MIN_PAIRS} common seeds"
+        "(Wilcoxon, Holm, 5 %), under the task's noise floor, or of another sign than the sum of signed "
+        f"ranks (better in most runs, worse on average); untested: fewer than {MIN_PAIRS} common seeds"
     )
 
 
@@ -113,7 +113,9 @@ def _compare(scores: Scores, as_json: bool) -> None:
 def leaderboard(logs: Path, out: Path | None, no_page: bool, verdicts: tuple[Path, ...], jobs: int) -> None:
     """Rank the methods: a table here, and leaderboard.md, .csv, .tex and .html in a folder.
 
-    Methods that lack tasks or seeds rank in tables of their own, on the runs that they have.
+    The main table is of the benchmark's tasks and the first seeds that most methods have run. Methods that
+    lack some of these rank in tables of their own, on the runs that they have; so do all methods on tasks
+    that are not the benchmark's.
     """
     from rich.console import Console
 

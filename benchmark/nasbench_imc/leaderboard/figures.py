@@ -468,7 +468,9 @@ def critical_difference_plot(
             axes.text(rank, 0.28, str(rank), ha="center", va="bottom", color="#444444")
         width = min(found.difference, span)
         axes.plot([1, 1 + width], [1.25, 1.25], color="#222222", linewidth=1.4, marker="|", markersize=7)
-        axes.text(1 + width / 2, 1.4, f"CD {found.difference:.2f}", ha="center", va="bottom")
+        axes.text(
+            1 + width / 2, 1.4, f"CD {found.difference:.2f} (of independent tasks)", ha="center", va="bottom"
+        )
         for k, clique in enumerate(found.cliques):
             ends = found.mean_ranks[list(clique)]
             height = -0.34 - 0.32 * k

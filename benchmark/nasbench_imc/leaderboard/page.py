@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,6 +17,7 @@ from nasbench_imc.runs.log import TROUBLE
 from nasbench_imc.scoring import Board, Scores
 from nasbench_imc.scoring.compare import shared_ranks
 from nasbench_imc.scoring.ratings import critical_difference, least_tasks
+from nasbench_imc.scoring.score import cluster
 from nasbench_imc.suites import Task
 from nasbench_imc.suites.rules import TRACKS
 
@@ -98,7 +99,7 @@ def _render(scores: Scores, tiers: Mapping[str, str] | None) -> str:
         duels=_duels(split[0].scores),
         diagram=_diagram(split[0].scores, look),
         glyphs={method: _safe(figures.glyph(look[method])) for method in scores.methods},
-        sections=_sections(scores, split[0].scores, ranked, look),
+        sections=_sections(scores, split, ranked, look),
         failures=_failures(scores)[:MAX_ERRORS],
         failed=len(_failures(scores)),
         tables=sorted(
@@ -136,7 +137,7 @@ def _board(board: Board, tiers: Mapping[str, str] | None, first: bool) -> dict[s
         rows.append({"method": line.method, "cells": cells})
     return {
         "title": "" if board.is_main else text.heading(board).removeprefix(text.TITLE).lstrip(", "),
-        "notes": text.notes(board.scores, explained=not first),
+        "notes": text.notes(board.scores, explained=not first, left_out=board.left_out),
         "heads": [(column.name, column.is_method) for column in shown],
         "with_tasks": with_tasks,
         "rows": rows,
@@ -195,8 +196,19 @@ def _diagram(scores: Scores, look: Mapping[str, Look]) -> dict[str, Any]:
         "svg": _safe(figures.critical_difference_plot(found, scores.methods, look).svg),
         "test": f"Friedman's chi-square {found.statistic:.2f}, p = {found.p:.2g}",
         "rough": len(scores.tasks) < 10,
+        "caveat": _dependence(scores.tasks),
         "tasks": len(scores.tasks),
     }
+
+
+def _dependence(tasks: Sequence[Task]) -> str:
+    """What the tests over tasks take for granted, and whether these tasks keep to it."""
+    clusters = len({cluster(task) for task in tasks})
+    said = "Both tests count tasks as independent, which tasks of one table and hardware family are not"
+    if clusters == len(tasks):
+        return f"{said}; of these no two share both."
+    kinds = "one such pair" if clusters == 1 else f"{clusters} such pairs"
+    return f"{said}: these {len(tasks)} are of {kinds}, so methods may be apart less than CD makes it look."
 
 
 def _safe(svg: str) -> Any:
@@ -207,27 +219,34 @@ def _safe(svg: str) -> Any:
 
 
 def _sections(
-    scores: Scores, main: Scores, methods: Sequence[str], look: Mapping[str, Look]
+    scores: Scores, split: Sequence[Board], methods: Sequence[str], look: Mapping[str, Look]
 ) -> list[dict[str, Any]]:
-    """What the page says of each task; methods in the order given, tests among those of the main board."""
+    """What the page says of each task; methods in the order given.
+
+    Tests are among the methods of the first board that has the task, and numbers and figures of these
+    methods of the runs that are on it; those of others are of all their runs.
+    """
     from nasbench_imc.leaderboard import figures
 
-    cells = {(cell["task"], cell["method"]): cell for cell in scores.by_task().to_dict(orient="records")}
-    tested = {task.name for task in main.tasks}
+    boards = {task.name: board.scores for board in reversed(split) for task in board.scores.tasks}
     sections = []
     for task, short in zip(scores.tasks, short_names(scores.tasks), strict=True):
-        here = [method for method in methods if (task.name, method) in cells]
-        regret = figures.regret_plot(task, {m: scores.regrets(task.name, m) for m in here}, look)
-        runs = {m: scores.recommended(task.name, m) for m in here}
+        board = boards.get(task.name, scores)
+        tested = task.name in boards
+        cells = {cell["method"]: cell for cell in _cells(scores, task) + _cells(board, task)}
+        here = [method for method in methods if method in cells]
+        shown = {m: board if m in board.methods else scores for m in here}
+        regret = figures.regret_plot(task, {m: shown[m].regrets(task.name, m) for m in here}, look)
+        runs = {m: shown[m].recommended(task.name, m) for m in here}
         named = {m: [design for run in made for design in run] for m, made in runs.items()}
         bench = task.load_table()
         pareto = figures.pareto_plot(task, bench, named, look)
         attained = figures.attainment_plot(task, bench, runs, look) if len(task.objectives) == 2 else None
-        pairs = main.comparisons(task.name) if task.name in tested else []
-        places = shared_ranks(main.methods, pairs) if pairs else {}
+        pairs = board.comparisons(task.name) if tested else []
+        places = shared_ranks(board.methods, pairs) if pairs else {}
         lines = []
-        for method in sorted(here, key=lambda m: cells[task.name, m]["score"]):
-            cell = cells[task.name, method]
+        for method in sorted(here, key=lambda m: cells[m]["score"]):
+            cell = cells[method]
             lines.append(
                 {
                     "method": method,
@@ -278,6 +297,12 @@ def _sections(
             }
         )
     return sections
+
+
+def _cells(scores: Scores, task: Task) -> list[dict[Hashable, Any]]:
+    """The numbers of each method on a task."""
+    by_task = scores.by_task()
+    return by_task[by_task.task == task.name].to_dict(orient="records")
 
 
 def _facts(task: Task) -> list[str]:

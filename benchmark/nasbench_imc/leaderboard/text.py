@@ -6,13 +6,21 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nasbench_imc.leaderboard.columns import Column, Line, columns, exact, lines
 from nasbench_imc.runs.log import TROUBLE
 from nasbench_imc.scoring import Board, Scores
 from nasbench_imc.scoring.compare import least_pairs
-from nasbench_imc.scoring.ratings import ANCHOR, ANCHOR_RATING, MIN_TASKS, PRIOR_GAMES, method_set
+from nasbench_imc.scoring.ratings import (
+    ANCHOR,
+    ANCHOR_RATING,
+    MIN_CLUSTERS,
+    MIN_TASKS,
+    PRIOR_GAMES,
+    method_set,
+)
 from nasbench_imc.scoring.score import cluster
 from nasbench_imc.submissions.tiers import TIERS
 from nasbench_imc.suites.definition import is_shipped
@@ -54,11 +62,14 @@ def table_versions(scores: Scores) -> list[str]:
     return sorted({f"{task.table} {task.table_version}" for task in scores.tasks})
 
 
-def notes(scores: Scores, explained: bool = False) -> list[str]:
+def notes(
+    scores: Scores, explained: bool = False, left_out: Mapping[str, int] = MappingProxyType({})
+) -> list[str]:
     """What a reader must know of a board, as sentences without mark-up.
 
     The one on the table comes first where a run was made on another than the released one. Where columns
-    were ``explained`` before, only what differs from board to board is said.
+    were ``explained`` before, only what differs from board to board is said. ``left_out`` is that of a
+    :class:`nasbench_imc.scoring.Board`.
     """
     said = [*_unofficial(scores), *_own(scores)]
     if not explained:
@@ -81,6 +92,7 @@ def notes(scores: Scores, explained: bool = False) -> list[str]:
         *_power(scores),
         f"{_tables(scores)}. {_count(len(scores.tasks), 'task')}, {_count(len(scores.runs), 'run')} "
         f"({_runs_each(scores)}).",
+        *_left_out(left_out),
     ]
 
 
@@ -92,13 +104,28 @@ def stamp(scores: Scores) -> str:
 
 def _spread(scores: Scores) -> str:
     """What the intervals of mean rank and Elo are over."""
-    if len(scores.tasks) < MIN_TASKS:
-        return f"No intervals of them: {_count(len(scores.tasks), 'task')}, and it takes {MIN_TASKS}."
-    clusters = len({cluster(task) for task in scores.tasks})
-    return (
-        f"Their intervals: 95 % bootstrap over {_count(clusters, 'cluster')} of tasks (table x hardware "
-        "family), then tasks."
-    )
+    tasks, clusters = len(scores.tasks), len({cluster(task) for task in scores.tasks})
+    described = f"{_count(clusters, 'cluster')} of tasks (table x hardware family)"
+    lacking = []
+    if tasks < MIN_TASKS:
+        lacking.append(f"{_count(tasks, 'task')}, and it takes {MIN_TASKS}")
+    if clusters < MIN_CLUSTERS:
+        lacking.append(f"{described}, and it takes {MIN_CLUSTERS}")
+    if lacking:
+        return f"No intervals of them: {'; '.join(lacking)}."
+    return f"Their intervals: 95 % bootstrap over {described}, then tasks."
+
+
+def _left_out(runs: Mapping[str, int]) -> list[str]:
+    """A sentence on the runs that a board's methods made beyond it, methods with as many together."""
+    by_number: dict[int, list[str]] = {}
+    for method, number in runs.items():
+        by_number.setdefault(number, []).append(printable(method))
+    parts = [
+        f"{_count(number, 'run')}{' each' if len(methods) > 1 else ''} of {_listed(methods)}"
+        for number, methods in sorted(by_number.items())
+    ]
+    return [f"Left out, as not on the tasks and seeds of this board: {'; '.join(parts)}."] if parts else []
 
 
 def _power(scores: Scores) -> list[str]:
@@ -186,7 +213,7 @@ def _terminal_table(board: Board, made: Sequence[Line], shown: Sequence[Column],
     missing = [c for c in columns(board.scores.tasks) if (c.name, c.task) not in there]
     out = [column.name for column in missing if column.task is None]
     out += ["scores of single tasks"] * any(column.task is not None for column in missing)
-    said = notes(board.scores, explained)
+    said = notes(board.scores, explained, board.left_out)
     if out:
         said.append(f"In a wider terminal, or in the other formats: {_listed(out)}.")
     # Texts throughout, since rich would read brackets in a plain string as its mark-up.
@@ -245,7 +272,7 @@ def _markdown_table(board: Board, tiers: Mapping[str, str] | None, explained: bo
     ]
     for line in lines(board.scores, tiers):
         table.append([_beside(_cell(c, line, escape_markdown, bold), c, line) for c in shown])
-    said = [escape_markdown(note) for note in notes(board.scores, explained)]
+    said = [escape_markdown(note) for note in notes(board.scores, explained, board.left_out)]
     if any(column.task is not None for column in shown):
         said.append("In bold: the best score of each task.")
     rows = "\n".join("| " + " | ".join(row) + " |" for row in table)
@@ -264,7 +291,7 @@ def as_csv(scores: Scores, tiers: Mapping[str, str] | None = None) -> str:
 
     ``board`` names the board that a row is of, ``official`` says whether all runs of the method were made on
     a released table, ``method_set`` and ``methods`` what mean rank and Elo are relative to. A cell is
-    empty where there is no such number: an interval of too few tasks, a task that is not of the subset.
+    empty where there is no such number: an interval of too few tasks, a task that is not of the board.
 
     Parameters
     ----------
@@ -329,7 +356,7 @@ def _latex_table(board: Board, tiers: Mapping[str, str] | None) -> str:
         " & ".join(_beside(_cell(c, line, escape_latex, bold), c, line) for c in shown) + r" \\"
         for line in lines(board.scores, tiers)
     ]
-    said = notes(board.scores)
+    said = notes(board.scores, left_out=board.left_out)
     if any(column.task is not None for column in shown):
         said.append("Bold: best score of each task.")
     label = "tab:nasbench-imc" + ("" if board.is_main else "-" + board.name.replace(" ", "-"))

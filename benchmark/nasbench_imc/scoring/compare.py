@@ -42,7 +42,9 @@ class Comparison:
     floor : float
         The task's noise floor in units of score.
     verdict : {"better", "worse", "tie", "untested"}
-        Of the first method. ``tie``: the difference is not significant at 5 %, or smaller than the floor.
+        Of the first method. ``tie``: the difference is not significant at 5 %, smaller than the floor, or of
+        another sign than the sum of signed ranks, which is what the test is of: a method that is slightly
+        better in most runs and far worse in a few is neither better nor worse.
     """
 
     first: str
@@ -100,7 +102,7 @@ def compare(scores: Mapping[str, Mapping[int, float]], floor: float) -> list[Com
             mean = float(d.mean())
             low, high = bootstrap.mean_interval(d)
         p_holm = corrected.get(k)
-        verdict = _verdict(mean, p_holm, floor)
+        verdict = _verdict(d, p_holm, floor)
         result.append(Comparison(first, second, len(d), mean, low, high, p_values[k], p_holm, floor, verdict))
     return result
 
@@ -111,12 +113,25 @@ def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> np.ndarr
     return np.round([first[seed] - second[seed] for seed in seeds], 12)
 
 
-def _verdict(difference: float, p_holm: float | None, floor: float) -> Verdict:
+def _verdict(differences: np.ndarray, p_holm: float | None, floor: float) -> Verdict:
     if p_holm is None:
         return "untested"
-    if p_holm > ALPHA or abs(difference) < floor or difference == 0:
+    mean = float(differences.mean())
+    positive, negative = _rank_sums(differences)
+    if p_holm > ALPHA or abs(mean) < floor or mean * (positive - negative) <= 0:
         return "tie"
-    return "better" if difference < 0 else "worse"
+    return "better" if mean < 0 else "worse"
+
+
+def _rank_sums(differences: np.ndarray) -> tuple[int, int]:
+    """Sums of the ranks, doubled, of differences above and below 0."""
+    doubled = _doubled_ranks(differences)
+    return int(doubled[differences > 0].sum()), int(doubled[differences < 0].sum())
+
+
+def _doubled_ranks(differences: np.ndarray) -> np.ndarray:
+    """Ranks of the differences' sizes, twice, so that shared ranks are whole numbers."""
+    return (2 * rankdata(np.abs(differences))).astype(np.int64)
 
 
 def signed_rank(differences: np.ndarray) -> float | None:
@@ -129,16 +144,14 @@ def signed_rank(differences: np.ndarray) -> float | None:
     """
     if len(differences) < MIN_PAIRS:
         return None
-    doubled = (2 * rankdata(np.abs(differences))).astype(np.int64)  # twice, so that shared ranks are whole
-    signed = differences != 0
-    total = int(doubled[signed].sum())
+    positive, negative = _rank_sums(differences)
+    total = positive + negative
     chance = np.zeros(total + 1)  # of each sum of positive ranks
     chance[0] = 1
-    for rank in doubled[signed]:
+    for rank in _doubled_ranks(differences)[differences != 0]:
         chance[rank:] += chance[: total + 1 - rank].copy()
         chance /= 2
-    positive = int(doubled[differences > 0].sum())
-    return min(1.0, 2 * float(chance[: min(positive, total - positive) + 1].sum()))
+    return min(1.0, 2 * float(chance[: min(positive, negative) + 1].sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -31,8 +31,10 @@ ELO_SCALE = 400 / math.log(10)
 #: rating of a method that won, or lost, all games finite.
 PRIOR_GAMES = 1.0
 
-#: Tasks below which a spread over tasks is not estimated.
+#: Tasks, and clusters of them, below which a spread over tasks is not estimated: tasks of one cluster tend to
+#: agree, so that many of them may still show no spread.
 MIN_TASKS = 5
+MIN_CLUSTERS = 4
 
 _STEPS = 200
 _LONGEST_STEP = 2.0
@@ -166,7 +168,8 @@ class Ratings:
     ----------
     mean_rank, elo : numpy.ndarray, shape (methods,)
     mean_rank_interval, elo_interval : numpy.ndarray, shape (2, methods)
-        95 % percentile bootstrap over clusters of tasks, then tasks; NaN below :data:`MIN_TASKS` tasks.
+        95 % percentile bootstrap over clusters of tasks, then tasks; NaN below :data:`MIN_TASKS` tasks or
+        :data:`MIN_CLUSTERS` clusters.
     """
 
     mean_rank: np.ndarray
@@ -198,7 +201,7 @@ def rate(
     tasks, methods = scores.shape
     placed, won = ranks(scores), wins(scores)
     mean_rank, rating = placed.mean(axis=0), elo(won.sum(axis=0), anchor)
-    if tasks < MIN_TASKS:
+    if tasks < MIN_TASKS or len(set(clusters)) < MIN_CLUSTERS:
         unknown = np.full((2, methods), np.nan)
         return Ratings(mean_rank, rating, unknown, unknown)
     counts = bootstrap.cluster_counts(clusters, rng, resamples).astype(float)
@@ -215,6 +218,9 @@ def rate(
 @dataclass(frozen=True, slots=True)
 class CriticalDifference:
     """What ranks over tasks can tell apart.
+
+    Both tests count tasks as independent. Those of one table and hardware family are not, so with many of
+    them the difference is smaller, and p lower, than what the tasks bear out.
 
     Attributes
     ----------
@@ -251,7 +257,8 @@ def nemenyi_difference(methods: int, tasks: int) -> float:
     """Nemenyi's critical difference of mean ranks at level :data:`ALPHA`.
 
     q sqrt(k (k + 1) / (6 N)), where q is the Studentized range's quantile for k groups and infinite degrees
-    of freedom, divided by the square root of 2 (Demsar, 2006, section 3.2.2).
+    of freedom, divided by the square root of 2 (Demsar, 2006, section 3.2.2). The N tasks count as
+    independent.
     """
     q = float(studentized_range.ppf(1 - ALPHA, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * tasks))

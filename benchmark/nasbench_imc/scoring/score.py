@@ -21,7 +21,7 @@ from nasbench_imc.runs.own_tasks import own_tasks
 from nasbench_imc.scoring import boards, bootstrap, compare, ratings
 from nasbench_imc.scoring.regret import regrets, standing
 from nasbench_imc.suites import Task
-from nasbench_imc.suites.definition import shipped_task
+from nasbench_imc.suites.definition import is_shipped, shipped_task
 
 #: Logs that one process reads at a time, and those below which further processes are not worth starting.
 _CHUNK = 64
@@ -35,13 +35,17 @@ class Board:
     Attributes
     ----------
     name : str
-        ``main``, or ``subset 1`` and so on.
+        ``main``, ``subset 1`` and so on, and the same of tasks that are not the benchmark's.
     scores : Scores
         Of the board's runs alone.
+    left_out : mapping of str to int
+        Method of the board -> how many of its runs are not on it, of the benchmark's tasks or, where the
+        board is of other tasks, of these; methods without any are not named.
     """
 
     name: str
     scores: Scores
+    left_out: Mapping[str, int]
 
     @property
     def is_main(self) -> bool:
@@ -87,12 +91,26 @@ class Scores:
         -------
         list of Board
             The main one first.
+
+        Raises
+        ------
+        TaskError
+            Where a task bears the name of one of the benchmark's and is another.
         """
         return list(self._boards)
 
     @cached_property
     def _boards(self) -> tuple[Board, ...]:
-        return tuple(Board(name, self.restricted(kept)) for name, kept in boards.split(self.runs).items())
+        own = {task.name for task in self.tasks if not is_shipped(task)}
+        is_own = self.runs.task.isin(list(own)).to_numpy()
+        result = []
+        for name, kept in boards.split(self.runs, own).items():
+            on_it = self.restricted(kept)
+            alike = is_own == is_own[kept].any()
+            left = self.runs[alike & ~kept & self.runs.method.isin(on_it.methods)]
+            left_out = {str(method): int(number) for method, number in left.groupby("method").size().items()}
+            result.append(Board(name, on_it, MappingProxyType(left_out)))
+        return tuple(result)
 
     def regrets(self, task: str, method: str) -> np.ndarray:
         """Regret of a method's runs on a task, (runs, checkpoints), ordered by seed."""
