@@ -117,7 +117,7 @@ PLANS = {
         Plan("nb201/pcm-t0/C-energy", "dev", _PCM, limits={"energy": 0.75}, at="t0", budget=15),
         Plan("nb201/sram-digital/C-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, budget=120),
         Plan("nb201/sram-digital/M-energy", "dev", _SRAM, ("accuracy", "energy")),
-        Plan("nb201/joint/J-edap", "dev", _ALL, ("edap",), least={"accuracy": 0.01}, budget=75),
+        Plan("nb201/joint/J-edap", "dev", _ALL, ("edap",), least={"accuracy": 0.05}, budget=60),
         Plan("nb201/pcm-to-sram/T-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, sources=_PCM),
         Plan("nb201/pcm-t0/S-accuracy", "test", _PCM, at="t0", budget=12),
         Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}, budget=50),
@@ -134,7 +134,7 @@ PLANS = {
         Plan(
             "hybrid/rram-analog/M-latency", "dev", ("rram-analog-r256-adc8-mux16",), ("accuracy", "latency")
         ),
-        _joint("J-edap", "dev", ("edap",), least={"accuracy": 0.05}),
+        _joint("J-edap", "dev", ("edap",), least={"accuracy": 0.1}),
         Plan("hybrid/sram-analog/F-accuracy", "dev", ("sram-analog-r64-adc6-mux4",), multi_fidelity=True),
         Plan(
             "hybrid/sram-to-rram/T-accuracy",
@@ -160,7 +160,7 @@ PLANS = {
         ),
         _joint("J-energy-area", "test", limits={"energy": 0.2, "area": 0.2}),
         _joint("J-front", "test", ("accuracy", "energy", "area")),
-        _joint("J-edap-high", "test", ("edap",), least={"accuracy": 0.01}),
+        _joint("J-edap-high", "test", ("edap",), least={"accuracy": 0.05}),
         Plan("hybrid/pcm-1d/F-accuracy", "test", ("pcm-r256-adc8-mux4",), multi_fidelity=True),
         Plan(
             "hybrid/sram-to-pcm-30d/T-energy",
