@@ -9,7 +9,7 @@ import numpy as np
 from nasbench_imc import Design, Observation, Session
 from nasbench_imc.bridges import keeps_limits, logged, scalarised
 
-__all__ = ["TRIES", "Fitness", "draw", "keeps_limits", "logged", "mutate", "scalarised"]
+__all__ = ["TRIES", "Fitness", "breed", "draw", "keeps_limits", "logged", "mutate", "scalarised"]
 
 Fitness = Callable[[Observation], float]
 
@@ -29,6 +29,24 @@ def mutate(session: Session, parent: Design, rng: np.random.Generator) -> Design
     """A mutant of ``parent`` that keeps the limits, or the last one tried where none was found."""
     for _ in range(TRIES):
         child = session.task.domain.mutate(parent, rng)
+        if keeps_limits(session, child):
+            break
+    return child
+
+
+def breed(session: Session, a: Design, b: Design, mutations: float, rng: np.random.Generator) -> Design:
+    """A uniform crossover of two designs, of which ``mutations`` variables are redrawn on average.
+
+    It keeps the limits, or is the last one tried where none was found that does.
+    """
+    domain = session.task.domain
+    chance = mutations / len(domain.variables)
+    for _ in range(TRIES):
+        values = domain.values(domain.crossover(a, b, rng))
+        for name, choices in domain.variables.items():
+            if rng.random() < chance:
+                values[name] = choices[rng.integers(len(choices))]
+        child = domain.from_values(values)
         if keeps_limits(session, child):
             break
     return child

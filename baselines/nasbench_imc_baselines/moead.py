@@ -19,9 +19,9 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from nasbench_imc import Design, Observation, Session
+from nasbench_imc import Observation, Session
 from nasbench_imc.bridges import violations
-from nasbench_imc_baselines.common import TRIES, draw, keeps_limits, logged
+from nasbench_imc_baselines.common import breed, draw, logged
 
 WEIGHTINGS = 20
 NEIGHBOURS = 5
@@ -36,7 +36,8 @@ def search(session: Session, rng: np.random.Generator) -> None:
     while True:
         for k in rng.permutation(len(weights)):
             first, second = rng.choice(near[k], 2, replace=False)
-            child = session.query(_child(session, holders[first].design, holders[second].design, rng))
+            parents = holders[first].design, holders[second].design
+            child = session.query(breed(session, *parents, MUTATION, rng))
             low, span = _scale(session)
             for other in near[k]:
                 if _distance(session, child, weights[other], low, span) < _distance(
@@ -70,17 +71,3 @@ def _distance(
     broken = sum(max(0.0, v) for v in violations(session.task, seen.values).values())
     scaled = (np.array(logged(session.task, seen)) - low) / span
     return broken, float((np.maximum(weighting, 1e-3) * scaled).max())
-
-
-def _child(session: Session, a: Design, b: Design, rng: np.random.Generator) -> Design:
-    domain = session.task.domain
-    chance = MUTATION / len(domain.variables)
-    for _ in range(TRIES):
-        values = domain.values(domain.crossover(a, b, rng))
-        for name, choices in domain.variables.items():
-            if rng.random() < chance:
-                values[name] = choices[rng.integers(len(choices))]
-        design = domain.from_values(values)
-        if keeps_limits(session, design):
-            break
-    return design
