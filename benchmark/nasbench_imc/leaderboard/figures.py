@@ -321,19 +321,8 @@ def pareto_plot(
         left, right = min(edges), max(edges)
         margin = max((right / left) ** 0.04, 1.02)
         left, right = left / margin, right * margin
-        axes.plot(
-            [*costs[front], right],
-            [*accuracy[front], accuracy[front[-1]]],
-            color="black",
-            linewidth=1.1,
-            drawstyle="steps-post",
-            zorder=3,
-        )
-        _log_axis(axes, _readable_ticks(left, right), left, right)
-        axes.set_ylim(low, high)
-        axes.yaxis.set_major_locator(MaxNLocator(6))
+        _true_front(axes, costs[front], accuracy[front], (left, right), (low, high))
         axes.set_xlabel(_cost_label(bench, cost))
-        axes.set_ylabel("Accuracy, score labels [%]")
         svg = _svg(figure, f"pareto {task.name}")
     remarks = []
     if below:
@@ -399,21 +388,28 @@ def attainment_plot(
                 linestyle="none",
                 zorder=4,
             )
-        axes.plot(
-            [*costs[front], right],
-            [*accuracy[front], accuracy[front[-1]]],
-            color="black",
-            linewidth=1.1,
-            drawstyle="steps-post",
-            zorder=3,
-        )
-        _log_axis(axes, _readable_ticks(left, right), left, right)
-        axes.set_ylim(low, high)
-        axes.yaxis.set_major_locator(MaxNLocator(6))
+        _true_front(axes, costs[front], accuracy[front], (left, right), (low, high))
         axes.set_xlabel(_cost_label(bench, cost))
-        axes.set_ylabel("Accuracy, score labels [%]")
         svg = _svg(figure, f"attainment {task.name}")
     return Plot(svg, ())
+
+
+def _true_front(
+    axes: Axes, costs: np.ndarray, accuracy: np.ndarray, x: tuple[float, float], y: tuple[float, float]
+) -> None:
+    """The front as steps, in a frame from ``x`` to ``y``: costs, to the right, and accuracies [%]."""
+    axes.plot(
+        [*costs, x[1]],
+        [*accuracy, accuracy[-1]],
+        color="black",
+        linewidth=1.1,
+        drawstyle="steps-post",
+        zorder=3,
+    )
+    _log_axis(axes, _readable_ticks(*x), *x)
+    axes.set_ylim(*y)
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.set_ylabel("Accuracy, score labels [%]")
 
 
 def _points(task: Task, bench: Benchmark, designs: Sequence[Design], cost: str) -> np.ndarray:
