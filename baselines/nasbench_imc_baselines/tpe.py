@@ -20,7 +20,7 @@ import optuna
 
 from nasbench_imc import Design, Session
 from nasbench_imc.bridges.optuna import create_study, distributions, finished_trial
-from nasbench_imc_baselines.common import keeps_limits, mutate
+from nasbench_imc_baselines.common import instead
 
 STARTUP = 20
 
@@ -35,11 +35,7 @@ def search(session: Session, rng: np.random.Generator) -> None:
     queried: list[Design] = []
     while len(queried) < len(domain):
         trial = study.ask(space)
-        design = domain.from_values(trial.params)
-        while design in queried or not keeps_limits(session, design):
-            design = mutate(session, design, rng)
-            if queried and not keeps_limits(session, design):
-                design = mutate(session, queried[rng.integers(len(queried))], rng)
+        design = instead(session, domain.from_values(trial.params), queried, rng)
         seen = session.query(design)
         queried.append(design)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)  # what was queried stands for it

@@ -1,17 +1,22 @@
 """The shipped searchers keep what every searcher is asked to keep."""
 
+import pytest
+
 from nasbench_imc.testing import SearcherSuite
 from nasbench_imc_baselines import (
     analognas,
     bananas,
     gibbon,
+    gp,
     joint_ga,
     local_search,
     moead,
     nsga2,
+    qnehvi,
     random_search,
     regularized_evolution,
     reinforce,
+    smac,
     sms_emoa,
     tpe,
     transfer,
@@ -30,6 +35,18 @@ class TestGibbon(SearcherSuite):
     searcher = staticmethod(gibbon.search)
 
 
+class TestGP(SearcherSuite):
+    searcher = staticmethod(gp.search)
+    tracks = ("C", "M")  # limits, and several objectives: each step takes half a second
+    budget = 12
+
+
+@pytest.mark.slow
+class TestGPOnEveryTrack(SearcherSuite):
+    searcher = staticmethod(gp.search)
+    budget = 12
+
+
 class TestJointGA(SearcherSuite):
     searcher = staticmethod(joint_ga.search)
 
@@ -46,6 +63,18 @@ class TestNSGA2(SearcherSuite):
     searcher = staticmethod(nsga2.search)
 
 
+class TestQNEHVI(SearcherSuite):
+    searcher = staticmethod(qnehvi.search)
+    tracks = ("C", "M")
+    budget = 12
+
+
+@pytest.mark.slow
+class TestQNEHVIOnEveryTrack(SearcherSuite):
+    searcher = staticmethod(qnehvi.search)
+    budget = 12
+
+
 class TestRandomSearch(SearcherSuite):
     searcher = staticmethod(random_search.search)
 
@@ -56,6 +85,11 @@ class TestRegularizedEvolution(SearcherSuite):
 
 class TestReinforce(SearcherSuite):
     searcher = staticmethod(reinforce.search)
+
+
+class TestSMAC(SearcherSuite):
+    searcher = staticmethod(smac.search)
+    budget = 12
 
 
 class TestSMSEMOA(SearcherSuite):

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 GROUP = "nasbench_imc.searchers"
 
-_EXTRA = '; the reference searchers need the extra: pip install "nasbench-imc[search]"'
+_BASELINES = "nasbench_imc_baselines"
+
+#: Reference searchers whose libraries are in an extra of their own; those of all others are in ``search``.
+_EXTRAS = {"gp": "bo", "qnehvi": "bo", "smac": "bo"}
 
 Searcher = Callable[["Session", np.random.Generator], object]
 
@@ -92,7 +95,7 @@ class Method:
         except ModuleNotFoundError as error:
             raise UnknownNameError(
                 f"method {self.name!r} needs the module {error.name!r}, which is not installed"
-                + (_EXTRA if place.startswith("nasbench_imc_baselines") else "")
+                + _advice(place)
             ) from error
         except Exception as error:
             raise BenchmarkError(
@@ -147,6 +150,15 @@ def parse_method(text: str) -> Method:
         place = str(Path(place).resolve())
     name = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
     return Method(name if attribute == "search" else f"{name}.{attribute}", f"{place}:{attribute}")
+
+
+def _advice(module: str) -> str:
+    """Which extra a reference searcher needs; empty for any other."""
+    package, _, name = module.rpartition(".")
+    if package != _BASELINES:
+        return ""
+    extra = _EXTRAS.get(name, "search")
+    return f'; this reference searcher needs the extra: pip install "nasbench-imc[{extra}]"'
 
 
 def _origin(module: str) -> str | None:

@@ -1,0 +1,161 @@
+"""Multi-objective Bayesian optimisation by noisy expected hypervolume improvement, with BoTorch.
+
+Daulton, Balandat and Bakshy, "Parallel Bayesian optimization of multiple noisy objectives with expected
+hypervolume improvement", NeurIPS 2021; with one objective the noisy expected improvement of Letham, Karrer,
+Ottoni and Bakshy, "Constrained Bayesian optimization with noisy experiments", Bayesian Analysis 2019, its
+logarithm after Ament et al., NeurIPS 2023.
+
+    query a few random designs
+    repeat
+        fit a Gaussian process to the labels of accuracy; costs are known
+        draw what the accuracies of all designs seen may truly be, and take the front of each draw
+        query the candidates by which these fronts gain most hypervolume on average, one after another:
+            each counts the gain beyond those chosen before it
+
+Only accuracy is uncertain: costs of candidates are looked up, which counts as proposals. Candidates are new
+mutants of the front and random designs that keep the limits. With one objective the gain is that over the
+best design of each draw, and zero where a draw misses the least accuracy that a task may ask for.
+
+It is not the logarithm of the hypervolume's improvement, as BoTorch advises where gradients are followed: on
+a set of candidates there are none, and that function is compiled for the machine when first used, so that
+equal seeds would not give equal runs everywhere.
+
+A step takes some tenths of a second. Needs the extra ``[bo]``.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from botorch.acquisition import AcquisitionFunction
+from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.multi_objective.monte_carlo import qNoisyExpectedHypervolumeImprovement
+from botorch.acquisition.multi_objective.objective import GenericMCMultiOutputObjective
+from botorch.acquisition.objective import GenericMCObjective
+from botorch.exceptions.warnings import BotorchWarning
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from botorch.models.transforms import Standardize
+from botorch.models.transforms.input import FilterFeatures
+from botorch.optim import optimize_acqf_discrete
+from botorch.sampling import SobolQMCNormalSampler
+from botorch.utils.multi_objective.hypervolume import infer_reference_point
+from botorch.utils.multi_objective.pareto import is_non_dominated
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from torch import Tensor
+
+from nasbench_imc import Design, Observation, Session
+from nasbench_imc_baselines.candidates import LOOKS, near_the_best
+from nasbench_imc_baselines.common import Fitness, draw, scalarised
+from nasbench_imc_baselines.one_thread import one_thread
+
+INITIAL = 10
+PARENTS = 10
+CANDIDATES = 60
+BATCH = 4  # queries of one fit
+DRAWS = 64
+WINDOW = 20.0  # labels further below the best one count as that far below it [points]
+FRONT = 10.0  # labels further below the best one do not count for the reference point [points]
+
+
+def search(session: Session, rng: np.random.Generator) -> None:
+    task = session.task
+    for _ in range(INITIAL):
+        session.query(draw(session, rng))
+    rows = _Rows(session)
+    while len(session.observations) < len(task.domain):
+        fitness = scalarised(session, rng) if len(task.objectives) == 1 else _dominators(session)
+        looks = LOOKS if task.limits else 1
+        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, BATCH, rng, looks)
+        designs = designs or [draw(session, rng)]
+        choices = rows.of(designs)
+        with one_thread(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore", BotorchWarning)
+            torch.manual_seed(int(rng.integers(2**31)))  # for second attempts at a fit
+            gain = _acquisition(session, rows, int(rng.integers(2**31)))
+            best, _ = optimize_acqf_discrete(gain, min(BATCH, len(designs)), choices)
+        for row in best:
+            session.query(designs[int((choices == row).all(dim=1).nonzero()[0, 0])])
+
+
+def _acquisition(session: Session, rows: _Rows, seed: int) -> AcquisitionFunction:
+    """What designs gain on average, by a model of the labels seen so far."""
+    seen, least = session.observations, session.task.least
+    observed = rows.of([each.design for each in seen])
+    labels = torch.tensor([[each.values["accuracy"]] for each in seen], dtype=torch.double)
+    labels = labels.clamp(min=float(labels.max()) - WINDOW)
+    encoding = FilterFeatures(torch.arange(rows.width))
+    model = SingleTaskGP(observed, labels, outcome_transform=Standardize(1), input_transform=encoding)
+    fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    sampler = SobolQMCNormalSampler(torch.Size([DRAWS]), seed=seed)
+    if len(session.task.objectives) == 1:
+        return qLogNoisyExpectedImprovement(
+            model,
+            observed,
+            sampler=sampler,
+            objective=GenericMCObjective(lambda drawn, X: rows.outcomes(drawn, X)[..., 0]),
+            # Negative where it is reached.
+            constraints=[lambda drawn: least["accuracy"] - drawn[..., 0]] if least else None,
+        )
+    outcomes = rows.outcomes(labels, observed)
+    counted = outcomes[labels[:, 0] >= labels.max() - FRONT]
+    return qNoisyExpectedHypervolumeImprovement(
+        model,
+        infer_reference_point(counted[is_non_dominated(counted)]),
+        observed,
+        sampler=sampler,
+        objective=GenericMCMultiOutputObjective(rows.outcomes),
+        constraints=[lambda drawn: least["accuracy"] - drawn[..., 0]] if least else None,
+        prune_baseline=True,
+    )
+
+
+class _Rows:
+    """Designs as the model's inputs: their encodings, then the costs among the objectives."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        first = session.observations[0]
+        self.width = len(session.task.domain.encode(first.design))
+        #: Cost -> -1 where it is to be minimised: BoTorch maximises.
+        self.signs = {
+            name: -float(np.sign(value))
+            for name, value in zip(session.task.objectives, first.objectives, strict=True)
+            if name != "accuracy"
+        }
+        self.known: dict[Design, np.ndarray] = {}
+
+    def of(self, designs: list[Design]) -> Tensor:
+        """Shape (designs, width + costs)."""
+        values = {seen.design: seen.values for seen in self.session.observations}
+        for design in designs:
+            if design not in self.known:
+                costs = values.get(design) or (self.session.cost(design) if self.signs else {})
+                logs = [sign * np.log(costs[name]) for name, sign in self.signs.items()]
+                self.known[design] = np.concatenate([self.session.task.domain.encode(design), logs])
+        return torch.tensor(np.array([self.known[design] for design in designs]))
+
+    def outcomes(self, accuracy: Tensor, X: Tensor | None) -> Tensor:
+        """The objectives, to be maximised, of accuracies (..., designs, 1) and rows (..., designs, d)."""
+        assert X is not None
+        costs = iter(range(self.width, self.width + len(self.signs)))
+        return torch.stack(
+            [
+                accuracy[..., 0] if name == "accuracy" else X[..., next(costs)].expand(accuracy.shape[:-1])
+                for name in self.session.task.objectives
+            ],
+            dim=-1,
+        )
+
+
+def _dominators(session: Session) -> Fitness:
+    """How many observations dominate one: 0 on the front. Those that break limits come last."""
+    points = np.array([seen.objectives for seen in session.observations])
+
+    def fitness(seen: Observation) -> float:
+        better = (points <= seen.objectives).all(axis=1) & (points < seen.objectives).any(axis=1)
+        return float(better.sum()) + (0 if seen.feasible else len(points))
+
+    return fitness
