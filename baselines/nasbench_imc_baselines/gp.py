@@ -15,7 +15,7 @@ takes many times as long. The process learns normal scores, the quantiles of a n
 ranks (Salinas, Shen and Perrone, ICML 2020), which neither a broken network's accuracy nor a design beyond
 a limit distorts. What was queried before or breaks a limit on costs is replaced as in tpe.py.
 
-A step takes about half a second. Needs the extra ``[bo]``.
+A step takes about a tenth of a second. Needs the extra ``[bo]``.
 """
 
 from __future__ import annotations

@@ -7,20 +7,21 @@ logarithm after Ament et al., NeurIPS 2023.
 
     query a few random designs
     repeat
-        fit a Gaussian process to the labels of accuracy; costs are known
+        fit a Gaussian process to the labels of accuracy, over encodings and logarithms of costs
         draw what the accuracies of all designs seen may truly be, and take the front of each draw
         query the candidates by which these fronts gain most hypervolume on average, one after another:
             each counts the gain beyond those chosen before it
 
-Only accuracy is uncertain: costs of candidates are looked up, which counts as proposals. Candidates are new
-mutants of the front and random designs that keep the limits. With one objective the gain is that over the
-best design of each draw, and zero where a draw misses the least accuracy that a task may ask for.
+Only accuracy is uncertain: costs of candidates are looked up, which counts as proposals, and tell much of
+their accuracies. Candidates are new mutants of the front and random designs that keep the limits. With one
+objective the gain is that over the best design of each draw; draws that miss the least accuracy that a task
+may ask for gain nothing.
 
-It is not the logarithm of the hypervolume's improvement, as BoTorch advises where gradients are followed: on
-a set of candidates there are none, and that function is compiled for the machine when first used, so that
-equal seeds would not give equal runs everywhere.
+The hypervolume's gain is not taken by its logarithm, as BoTorch advises where gradients are followed: among
+given candidates there are none, and that function is compiled for the machine when first used, so that equal
+seeds would not give equal runs everywhere.
 
-A step takes some tenths of a second. Needs the extra ``[bo]``.
+A step takes a tenth of a second and more. Needs the extra ``[bo]``.
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ from botorch.exceptions.warnings import BotorchWarning
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.models.transforms import Standardize
-from botorch.models.transforms.input import FilterFeatures
 from botorch.optim import optimize_acqf_discrete
 from botorch.sampling import SobolQMCNormalSampler
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from botorch.utils.multi_objective.pareto import is_non_dominated
+from gpytorch.kernels import MaternKernel, ScaleKernel
 from gpytorch.mlls import ExactMarginalLogLikelihood
+from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from nasbench_imc import Design, Observation, Session
@@ -54,7 +56,7 @@ from nasbench_imc_baselines.one_thread import one_thread
 INITIAL = 10
 PARENTS = 10
 CANDIDATES = 60
-BATCH = 4  # queries of one fit
+BATCH = 2  # queries of one fit
 DRAWS = 64
 WINDOW = 20.0  # labels further below the best one count as that far below it [points]
 FRONT = 10.0  # labels further below the best one do not count for the reference point [points]
@@ -72,7 +74,8 @@ def search(session: Session, rng: np.random.Generator) -> None:
         designs = designs or [draw(session, rng)]
         choices = rows.of(designs)
         with one_thread(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.simplefilter("ignore", BotorchWarning)
+            for category in (BotorchWarning, NumericalWarning):
+                warnings.simplefilter("ignore", category)
             torch.manual_seed(int(rng.integers(2**31)))  # for second attempts at a fit
             gain = _acquisition(session, rows, int(rng.integers(2**31)))
             best, _ = optimize_acqf_discrete(gain, min(BATCH, len(designs)), choices)
@@ -86,8 +89,9 @@ def _acquisition(session: Session, rows: _Rows, seed: int) -> AcquisitionFunctio
     observed = rows.of([each.design for each in seen])
     labels = torch.tensor([[each.values["accuracy"]] for each in seen], dtype=torch.double)
     labels = labels.clamp(min=float(labels.max()) - WINDOW)
-    encoding = FilterFeatures(torch.arange(rows.width))
-    model = SingleTaskGP(observed, labels, outcome_transform=Standardize(1), input_transform=encoding)
+    kernel = ScaleKernel(MaternKernel(2.5, active_dims=rows.encoding))
+    kernel += ScaleKernel(MaternKernel(2.5, active_dims=rows.costs))
+    model = SingleTaskGP(observed, labels, covar_module=kernel, outcome_transform=Standardize(1))
     fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
     sampler = SobolQMCNormalSampler(torch.Size([DRAWS]), seed=seed)
     if len(session.task.objectives) == 1:
@@ -113,41 +117,40 @@ def _acquisition(session: Session, rows: _Rows, seed: int) -> AcquisitionFunctio
 
 
 class _Rows:
-    """Designs as the model's inputs: their encodings, then the costs among the objectives."""
+    """Designs as the model's inputs: their encodings, then the logarithms of their costs."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         first = session.observations[0]
-        self.width = len(session.task.domain.encode(first.design))
-        #: Cost -> -1 where it is to be minimised: BoTorch maximises.
-        self.signs = {
-            name: -float(np.sign(value))
-            for name, value in zip(session.task.objectives, first.objectives, strict=True)
-            if name != "accuracy"
-        }
+        self.names = [name for name in first.values if name != "accuracy"]
+        width = len(session.task.domain.encode(first.design))
+        self.encoding = tuple(range(width))
+        self.costs = tuple(range(width, width + len(self.names)))
+        #: -1 where a cost is to be minimised: BoTorch maximises.
+        self.signs = [-float(np.sign(value)) for value in first.objectives]
         self.known: dict[Design, np.ndarray] = {}
 
     def of(self, designs: list[Design]) -> Tensor:
-        """Shape (designs, width + costs)."""
+        """Rows of designs, (designs, encoding + costs). What is not known yet is looked up."""
         values = {seen.design: seen.values for seen in self.session.observations}
         for design in designs:
             if design not in self.known:
-                costs = values.get(design) or (self.session.cost(design) if self.signs else {})
-                logs = [sign * np.log(costs[name]) for name, sign in self.signs.items()]
+                costs = values.get(design) or self.session.cost(design)
+                logs = np.log([costs[name] for name in self.names])
                 self.known[design] = np.concatenate([self.session.task.domain.encode(design), logs])
         return torch.tensor(np.array([self.known[design] for design in designs]))
 
     def outcomes(self, accuracy: Tensor, X: Tensor | None) -> Tensor:
         """The objectives, to be maximised, of accuracies (..., designs, 1) and rows (..., designs, d)."""
         assert X is not None
-        costs = iter(range(self.width, self.width + len(self.signs)))
-        return torch.stack(
-            [
-                accuracy[..., 0] if name == "accuracy" else X[..., next(costs)].expand(accuracy.shape[:-1])
-                for name in self.session.task.objectives
-            ],
-            dim=-1,
-        )
+        columns = []
+        for name, sign in zip(self.session.task.objectives, self.signs, strict=True):
+            if name == "accuracy":
+                columns.append(accuracy[..., 0])
+            else:
+                cost = X[..., self.costs[self.names.index(name)]]
+                columns.append(sign * cost.expand(accuracy.shape[:-1]))
+        return torch.stack(columns, dim=-1)
 
 
 def _dominators(session: Session) -> Fitness:

@@ -13,7 +13,7 @@ costs, expected improvement, and one design in five at random.
 Candidates are mutants of the best and random designs, as in bananas.py: SMAC's own local search goes through
 a Python set, so that equal seeds would not give equal runs in every process. With several objectives it is
 ParEGO: each step draws a new weighting of them (Knowles, IEEE Transactions on Evolutionary Computation,
-2006).
+2006). What is drawn at random and breaks a limit is replaced as in tpe.py.
 
 A step takes less than a tenth of a second. Needs the extra ``[bo]``.
 """
