@@ -42,7 +42,7 @@ from nasbench_imc_baselines.common import draw, instead, logged, scalarised
 INITIAL = 10
 PARENTS = 10
 CANDIDATES = 200
-WINDOW = 20.0  # with several objectives, labels further below the best one count as that far below [points]
+WINDOW = 20.0  # labels further below the best one count as that far below it [points]
 
 
 def search(session: Session, rng: np.random.Generator) -> None:
@@ -55,7 +55,7 @@ def search(session: Session, rng: np.random.Generator) -> None:
 
         def tell(seen: Observation) -> None:
             info = TrialInfo(to_configuration(space, task, seen.design), seed=0)
-            smac.tell(info, TrialValue(_cost(session, seen, rng)), save=False)
+            smac.tell(info, TrialValue(_cost(session, seen)), save=False)
 
         for seen in session.observations:
             tell(seen)
@@ -116,12 +116,10 @@ def _facade(session: Session, space: ConfigurationSpace, folder: Path, rng: np.r
     )
 
 
-def _cost(session: Session, seen: Observation, rng: np.random.Generator) -> float | list[float]:
-    """What SMAC is to minimise."""
+def _cost(session: Session, seen: Observation) -> list[float]:
+    """What SMAC is to minimise: the objectives, at their worst where the design breaks a limit."""
     task = session.task
-    if len(task.objectives) == 1:
-        return scalarised(session, rng)(seen)
     observed = np.array([logged(task, each) for each in session.observations])
     is_accuracy = np.array([name.startswith("accuracy") for name in task.objectives])
     worst = np.where(is_accuracy, observed.min(axis=0) + WINDOW, observed.max(axis=0))
-    return np.minimum(logged(task, seen), worst).tolist() if seen.feasible else worst.tolist()
+    return (np.minimum(logged(task, seen), worst) if seen.feasible else worst).tolist()
