@@ -14,8 +14,8 @@ logarithm after Ament et al., NeurIPS 2023.
 
 Only accuracy is uncertain: costs of candidates are looked up, which counts as proposals, and tell much of
 their accuracies. Candidates are new mutants of the front and random designs that keep the limits. With one
-objective the gain is that over the best design of each draw; draws that miss the least accuracy that a task
-may ask for gain nothing.
+objective the gain is that over the best design of each draw. Where a task asks for a least accuracy, draws
+that miss it gain nothing, and the gain is that in accuracy until a design has reached it.
 
 The hypervolume's gain is not taken by its logarithm, as BoTorch advises where gradients are followed: among
 given candidates there are none, and that function is compiled for the machine when first used, so that equal
@@ -58,8 +58,8 @@ PARENTS = 10
 CANDIDATES = 60
 BATCH = 2  # queries of one fit
 DRAWS = 64
-WINDOW = 20.0  # labels further below the best one count as that far below it [points]
-FRONT = 10.0  # labels further below the best one do not count for the reference point [points]
+#: Labels further below the best one count as that far below it, and not for the reference point [points].
+WINDOW = 10.0
 
 
 def search(session: Session, rng: np.random.Generator) -> None:
@@ -94,6 +94,8 @@ def _acquisition(session: Session, rows: _Rows, seed: int) -> AcquisitionFunctio
     model = SingleTaskGP(observed, labels, covar_module=kernel, outcome_transform=Standardize(1))
     fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
     sampler = SobolQMCNormalSampler(torch.Size([DRAWS]), seed=seed)
+    if least and not any(each.feasible for each in seen):  # accuracy first
+        return qLogNoisyExpectedImprovement(model, observed, sampler=sampler)
     if len(session.task.objectives) == 1:
         return qLogNoisyExpectedImprovement(
             model,
@@ -104,7 +106,7 @@ def _acquisition(session: Session, rows: _Rows, seed: int) -> AcquisitionFunctio
             constraints=[lambda drawn: least["accuracy"] - drawn[..., 0]] if least else None,
         )
     outcomes = rows.outcomes(labels, observed)
-    counted = outcomes[labels[:, 0] >= labels.max() - FRONT]
+    counted = outcomes[labels[:, 0] > labels.max() - WINDOW]
     return qNoisyExpectedHypervolumeImprovement(
         model,
         infer_reference_point(counted[is_non_dominated(counted)]),

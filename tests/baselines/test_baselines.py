@@ -17,7 +17,7 @@ from nasbench_imc.scoring import regret_curve
 from nasbench_imc_baselines import exhaustive
 
 FOLDER = Path(nasbench_imc_baselines.__file__).parent
-SLOW = {"gp", "qnehvi", "smac"}  # tested with small budgets in test_bo.py
+SLOW = {"gp", "qnehvi", "smac"}  # of the extra [bo], tested with small budgets in test_bo.py
 NAMES = sorted(
     name
     for name, method in methods().items()

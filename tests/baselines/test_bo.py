@@ -117,6 +117,16 @@ def test_qnehvi_prefers_what_gains_most() -> None:
         assert values[0] > 2 * values[1] >= 2 * values[2]
 
 
+def test_qnehvi_seeks_accuracy_until_the_least_is_reached() -> None:
+    """On a task that minimises a cost, with a least accuracy that no design has."""
+    task = replace(shrunk(nbi.task("nb201/joint/J-edap"), 26), least={"accuracy": 99.0})
+    with task.session(1) as session:
+        with pytest.raises(nbi.BudgetExhausted):
+            qnehvi.search(session, np.random.default_rng(0))
+        found = [seen.values["accuracy"] for seen in session.observations]
+    assert np.median(found[qnehvi.INITIAL :]) > np.percentile(found[: qnehvi.INITIAL], 80)
+
+
 def test_qnehvi_parents_are_the_front() -> None:
     with nbi.task(FRONT).session(1) as session:
         observed(session, 12)

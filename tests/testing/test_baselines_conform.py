@@ -89,6 +89,7 @@ class TestReinforce(SearcherSuite):
 
 class TestSMAC(SearcherSuite):
     searcher = staticmethod(smac.search)
+    tracks = ("C", "J", "M")
     budget = 12
 
 
