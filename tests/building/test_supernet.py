@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from nasbench_imc.building import supernet  # noqa: E402
+from nasbench_imc.building.branches import branch_of, branches  # noqa: E402
 from nasbench_imc.building.cifar10 import Cifar10  # noqa: E402
 from nasbench_imc.building.networks import HybridNetwork  # noqa: E402
 from nasbench_imc.spaces.hybrid import OPERATORS, Hybrid, stages  # noqa: E402
@@ -88,9 +89,9 @@ def test_training_lowers_the_loss_and_is_repeatable(data):
 
 def test_branches_partition_the_space():
     for stages_fixed, count in ((0, 1), (1, 12), (2, 144), (3, 1_728)):
-        found = supernet.branches(stages_fixed)
+        found = branches(stages_fixed)
         assert len(found) == count
-        of = [supernet.branch_of(code, stages_fixed) for code in SPACE.architectures]
+        of = [branch_of(code, stages_fixed) for code in SPACE.architectures]
         assert set(of) == set(found)
         assert {of.count(branch) for branch in found[:3]} == {1_728 // count}
 

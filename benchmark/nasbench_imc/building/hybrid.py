@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from nasbench_imc.building import archive
 from nasbench_imc.building.evaluation_files import Evaluation, Grid, read_evaluations
 from nasbench_imc.building.packing import Dataset, cost_datasets, hardware_datasets, write_table
-from nasbench_imc.building.training_log import TrainingRun
+from nasbench_imc.building.training_log import TrainingRun, shared_seconds
 from nasbench_imc.errors import TableError
 from nasbench_imc.hardware import FAMILY_TIMES, HardwareConfig, grid, network_costs
 from nasbench_imc.hardware.metrics import PRIMARY
@@ -214,16 +215,16 @@ def _labels(ordered: Sequence[Sequence[Evaluation | None]], declared: Grid) -> l
 def supernet_seconds(
     evaluations: Iterable[Evaluation], seeds: Iterable[int], runs: Iterable[TrainingRun]
 ) -> list[float]:
-    """What training the super-network took from which the networks of each seed inherit [core-s].
+    """What the super-networks took from which the networks of each seed inherit [core-s].
 
-    0 where they inherit from none.
+    0 where they inherit from none; with all that those descend from.
 
     Raises
     ------
     TableError
         Where ``runs`` lack a super-network.
     """
-    took = {(run.recipe, run.seed): run.seconds for run in runs if run.code is None}
+    took = shared_seconds(runs)
     parents: dict[int, tuple[str | None, int]] = {}
     for each in evaluations:
         recipe = each.about.get("recipe") or {}
@@ -232,7 +233,7 @@ def supernet_seconds(
     found = []
     for seed in seeds:
         name, parent_seed = parents[seed]
-        if name is not None and (name, parent_seed) not in took:
+        if name is not None and not took.get((name, parent_seed), math.nan) > 0:
             raise TableError(
                 f"networks of seed {seed} inherit from the super-network {name} of seed {parent_seed}, "
                 "whose training is not in the log of runs; gather it first: nasbench-imc build gather"

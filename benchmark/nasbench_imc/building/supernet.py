@@ -64,17 +64,6 @@ class SharedRecipe(Optimisation):
     branch_stages: int = 0
 
 
-def branch_of(code: str, branch_stages: int) -> str:
-    """The part of a code that names its branch; "" where there are none."""
-    parts = code.split("-")
-    return "-".join(parts[len(parts) - branch_stages :])
-
-
-def branches(branch_stages: int) -> list[str]:
-    """Every branch, in the space's order."""
-    return list(dict.fromkeys(branch_of(code, branch_stages) for code in Hybrid().architectures))
-
-
 def shared_names(code: str) -> dict[str, str]:
     """Where each parameter of a network lives in the super-network.
 

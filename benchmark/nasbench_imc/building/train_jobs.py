@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from nasbench_imc.building import archive
+from nasbench_imc.building.branches import branch_of, branches
 from nasbench_imc.building.checkpoint import Checkpoint
 from nasbench_imc.building.cifar10 import Cifar10, Images, load
 from nasbench_imc.building.codes import encode
-from nasbench_imc.building.supernet import SharedRecipe, branch_of, branches, inherit, train_shared
+from nasbench_imc.building.supernet import SharedRecipe, inherit, train_shared
 from nasbench_imc.building.training import Recipe, accuracy, train
 from nasbench_imc.errors import BenchmarkError
 
@@ -90,7 +91,7 @@ class Folders:
     cache: Path
 
     def supernet(self, recipe: str, seed: int, code: str) -> Path:
-        """File of a super-network, the one whose branch has a network; a branch may stand for its networks."""
+        """File of the super-network whose branch a network, or all of a branch, belongs to."""
         folder, branch = self.out / "supernet" / recipe, branch_of(code, SHARED_RECIPES[recipe].branch_stages)
         return folder / f"seed-{seed}" / f"{branch}.npz" if branch else folder / f"seed-{seed}.npz"
 
