@@ -2,12 +2,14 @@
 
 import json
 import logging
+import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from nasbench_imc import cli
 from nasbench_imc.building import hybrid
 from nasbench_imc.building.croissant import SECTIONS, croissant, write_croissant
 from nasbench_imc.errors import BenchmarkError, TableError
@@ -41,8 +43,12 @@ def fields(metadata):
     return {field.uuid: field for record_set in metadata.record_sets for field in record_set.fields}
 
 
-def test_the_shipped_file_is_what_the_command_would_write_now(tmp_path):
-    again = write_croissant(find("nb201").path, CITATION, DATASETS / "nb201.md", tmp_path / "again.json")
+def test_the_shipped_file_is_what_the_command_writes_now(tmp_path, monkeypatch):
+    again = tmp_path / "again.json"
+    monkeypatch.setattr(sys, "argv", ["nasbench-imc", "build", "croissant", "nb201", "--out", str(again)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
     assert again.read_bytes() == SHIPPED.read_bytes(), "run: nasbench-imc build croissant nb201"
 
 

@@ -455,6 +455,25 @@ def study(log: Path, out: Path) -> None:
 
 
 @build.command()
+@click.option("--table", default="hybrid", show_default=True, help="A table of measured accuracies.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/hybrid",
+    show_default=True,
+    help="Folder of the page.",
+)
+def facts(table: str, out: Path) -> None:
+    """Say what a table holds: six questions answered by tables, figures and a page."""
+    from nasbench_imc.building import facts as asking
+    from nasbench_imc.building.facts_page import write_page
+    from nasbench_imc.tables import load
+
+    for path in write_page(asking.facts(load(table)), out):
+        click.echo(path)
+
+
+@build.command()
 def calibration() -> None:
     """Fit the calibrated constants to the calibration half of the published macros, and print them."""
     from nasbench_imc.building.calibration import calibrate
