@@ -96,12 +96,26 @@ def zigzag_command(reuse: bool) -> None:
     required=True,
     help="The table to write; hybrid.h5 is the name that is looked for.",
 )
-def hybrid(evaluated: Path, out: Path) -> None:
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="datasets/raw/training/runs.jsonl.gz",
+    show_default=True,
+    help="File of all training runs: super-networks' seconds are read from it.",
+)
+@click.option(
+    "--proxies",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Zero-cost proxies, as `build proxies` keeps them. Default: the table has none.",
+)
+def hybrid(evaluated: Path, out: Path, log: Path, proxies: Path | None) -> None:
     """Pack evaluated networks and their costs; fewer than the space has make a pilot."""
     from nasbench_imc.building import hybrid as table
+    from nasbench_imc.building.training_log import read_log
     from nasbench_imc.tables.files import DATA_VARIABLE, file_sha256
 
-    path = table.pack(evaluated, out, log=click.echo)
+    runs = read_log(log) if log.exists() else []
+    path = table.pack(evaluated, out, runs=runs, proxies=proxies, log=click.echo)
     click.echo(
         f"{path}: {path.stat().st_size:,} bytes, SHA-256 {file_sha256(path)}; "
         f"{DATA_VARIABLE}={path.resolve().parent} makes it the table 'hybrid'"
