@@ -70,9 +70,11 @@ def test_the_shipped_file_is_valid(validated):
     assert [creator.name for creator in metadata.creators] == ["The NAS-Bench-IMC authors"]
 
 
-@pytest.mark.parametrize("which", ["nb201", "pilot"])
+@pytest.mark.parametrize("which", ["nb201", "pilot", "inheriting"])
 def test_every_dataset_is_a_field_with_its_shape_type_unit_and_axes(which, validated, tmp_path, request):
-    table = find("nb201").path if which == "nb201" else request.getfixturevalue("pilot_table")
+    tables = {"nb201": lambda: find("nb201").path, "pilot": lambda: request.getfixturevalue("pilot_table")}
+    tables["inheriting"] = lambda: request.getfixturevalue("inheriting") / "hybrid.h5"
+    table = tables[which]()
     metadata, _ = validated(write_croissant(table, CITATION, None, tmp_path / "made.json"))
     found = fields(metadata)
     with h5py.File(table) as file:

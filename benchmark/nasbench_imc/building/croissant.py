@@ -42,6 +42,8 @@ _GROUPS = {
     "compression": "How weights are compressed.",
     "cost": "Hardware metrics by the cost model.",
     "hardware": "The IMC configurations: one value each in every field.",
+    "proxy": "Zero-cost proxies of the untrained networks.",
+    "proxy_seconds": "What each proxy took.",
     "published": "Accuracies as published elsewhere.",
     "score": "Score labels: what a recommendation is scored on.",
     "search": "Search labels: what a search sees.",

@@ -520,9 +520,11 @@ def fidelity(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
 
     ``tau``, ``rho``: over all networks; ``tau_top``, ``rho_top``: over the top by score label. Of a mean
     over n draws they are averaged over all label seeds. ``seconds`` is the mean over networks of what the
-    label takes from scratch [core-s].
+    label takes from scratch [core-s], without ``supernet_seconds``, those of the super-network that all
+    share. ``epochs``: of individual training, at an entry of the learning curve.
     """
     names, codes = fidelities(bench), bench.architectures
+    training = bench.training(codes[0])
     rows = []
     for name in names:
         # Seconds, and accuracies of the learning curve, are the same on every chip.
@@ -542,7 +544,9 @@ def fidelity(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
                 {
                     "chip": chip,
                     "fidelity": name,
+                    "epochs": float(training.epochs[int(count)]) if kind == "curve" else math.nan,
                     "seconds": seconds,
+                    "supernet_seconds": training.supernet_seconds,
                     "networks": len(score),
                     "tau": tau,
                     "rho": rho,

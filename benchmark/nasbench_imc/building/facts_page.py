@@ -311,12 +311,17 @@ def _say_fidelity(facts: Facts) -> list[str]:
         + f" at {row['seconds']:.1f} core-s"
         for row in known
     ]
+    epochs = facts.fidelity.drop_duplicates("fidelity")["epochs"].dropna()
+    shared = facts.fidelity["supernet_seconds"].iloc[0]
+    once = f" The super-network from which all networks inherit took {shared:,.0f} core-s, once."
     last = known[-1]
     enough = next(row for row in known if row["tau"] >= 0.9 * last["tau"])
     return [
         f"Kendall's tau to the score label, mean over chips: {'; '.join(said)}.",
         f"Nine tenths of the last fidelity's tau are first reached by `{enough['fidelity']}`, in "
         f"{enough['seconds'] / last['seconds']:.0%} of its time.",
+        f"The entries of the learning curve are after {', '.join(f'{epoch:g}' for epoch in epochs)} epochs "
+        f"of individual training.{once if shared else ''}",
     ]
 
 
