@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -289,26 +289,34 @@ def train(
         for code in codes
         if (name, seed, code) not in logged
     ]
-    missing = {job.supernet for job in jobs if job.supernet is not None and not job.supernet.is_file()}
+    _check_supernets(job.supernet for job in jobs)
+    computing.run(jobs)
+
+
+def _check_supernets(paths: Iterable[Path | None]) -> None:
+    missing = {path for path in paths if path is not None and not path.is_file()}
     if missing:
         raise BenchmarkError(
             f"these super-networks are missing: {', '.join(sorted(map(str, missing)))}; "
             "train them first: nasbench-imc build supernet --recipe NAME --seed S"
         )
-    computing.run(jobs)
 
 
 @build.command()
 @click.option("--recipe", default="uniform-100", show_default=True, help="Name of a super-network's recipe.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_NETWORKS
 @_computes
-def supernet(recipe: str, seed: int, computing: _Computing) -> None:
-    """Train a super-network."""
-    from nasbench_imc.building.train_jobs import SHARED_RECIPES, SharedTrainJob
+def supernet(recipe: str, seed: int, networks: str, computing: _Computing) -> None:
+    """Train a super-network; where its recipe branches, those branches that the networks need."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.train_jobs import SHARED_RECIPES, shared_jobs
 
     if recipe not in SHARED_RECIPES:
         raise unknown("recipe", recipe, SHARED_RECIPES)
-    computing.run([SharedTrainJob(seed, recipe, computing.folders)])
+    jobs = shared_jobs(recipe, seed, computing.folders, audit.networks(networks))
+    _check_supernets(job.parent for job in jobs)
+    computing.run(jobs)
 
 
 _TRAINED = click.option("--recipe", required=True, help="Name of the recipe that trained the networks.")
