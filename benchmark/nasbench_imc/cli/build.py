@@ -36,8 +36,27 @@ def nb201() -> None:
     path = table.pack(_repository() / "datasets" / "nb201.h5", log=click.echo)
     release = update_manifest(_PACKAGE / "manifest.json", "nb201", path, table.VERSION)
     click.echo(
-        f"{path}: {release.bytes:,} bytes, SHA-256 {release.sha256}; now run: nasbench-imc build tasks"
+        f"{path}: {release.bytes:,} bytes, SHA-256 {release.sha256}; now run: nasbench-imc build tasks, "
+        "and nasbench-imc build croissant nb201"
     )
+
+
+@build.command()
+@click.argument("table")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write.  [default: TABLE.croissant.json beside the table]",
+)
+def croissant(table: str, out: Path | None) -> None:
+    """Write Croissant metadata of TABLE (`nb201`, say), for data catalogues; again after any change to it."""
+    from nasbench_imc.building.croissant import write_croissant
+    from nasbench_imc.tables.files import find
+
+    repository, path = _repository(), find(table).path
+    datasheet = repository / "datasets" / f"{table}.md"
+    out = out or path.with_suffix(".croissant.json")
+    click.echo(write_croissant(path, repository / "CITATION.cff", datasheet, out))
 
 
 @build.command("layers")
@@ -454,6 +473,25 @@ def study(log: Path, out: Path) -> None:
 
     done = comparing.study(read_log(log), networks("study"))
     for path in write_page(done, out):
+        click.echo(path)
+
+
+@build.command()
+@click.option("--table", default="hybrid", show_default=True, help="A table of measured accuracies.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/hybrid",
+    show_default=True,
+    help="Folder of the page.",
+)
+def facts(table: str, out: Path) -> None:
+    """Say what a table holds: six questions answered by tables, figures and a page."""
+    from nasbench_imc.building import facts as asking
+    from nasbench_imc.building.facts_page import write_page
+    from nasbench_imc.tables import load
+
+    for path in write_page(asking.facts(load(table)), out):
         click.echo(path)
 
 
