@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nasbench_imc.building.facts import AT, BEST, COSTS, DIGITAL, LEVEL, TOP, Facts, groups
+from nasbench_imc.building.pages import png, styled
 
 # Okabe and Ito's colours; a marker or a pattern beside each, so that no figure is read by colour alone.
 _FAMILY_LOOKS = {"CNN": ("#0072B2", "o"), "mixed": ("#009E73", "s"), "transformer": ("#D55E00", "^")}
@@ -35,15 +32,6 @@ _CHIP_LOOKS = (
     ("#882255", "X"),
     ("#332288", "h"),
 )
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-}
 _AXES = {"energy": "Energy [µJ/inference]", "latency": "Latency [µs]", "edap": "EDAP [µJ µs mm²]"}
 #: Costs as they are written.
 COST_WORDS = {"energy": "energy", "latency": "latency", "edap": "EDAP"}
@@ -54,24 +42,10 @@ def compression_name(bits: int, sparsity: float) -> str:
     return f"{bits} bits and sparsity {sparsity:g}"
 
 
-@contextmanager
-def _styled() -> Iterator[None]:
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        yield
-
-
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
-
-
 def _boxes(facts: Facts) -> bytes:
     """Accuracy by chip: boxes by family, and by dominant operator."""
     masks, names = groups(facts.networks), (DIGITAL, *facts.chips)
-    with _styled():
+    with styled():
         figure = Figure(figsize=(9.6, 6.6), dpi=130, layout="constrained")
         panels = figure.subplots(2, 1, sharex=True, sharey=True)
         for panel, looks in zip(panels, (_FAMILY_LOOKS, _OPERATOR_LOOKS), strict=True):
@@ -94,7 +68,7 @@ def _boxes(facts: Facts) -> bytes:
             panel.legend(frameon=False, fontsize=8, ncols=len(looks), loc="lower left", bbox_to_anchor=(0, 1))
             panel.set_ylabel("Accuracy [%]")
         _name_chips(panels[1], names)
-        return _png(figure)
+        return png(figure)
 
 
 def _name_chips(panel: Axes, names: Sequence[str]) -> None:
@@ -109,7 +83,7 @@ def _taus(facts: Facts) -> bytes | None:
         return None
     frame = frame.sort_values("tau", ascending=False)
     places = np.arange(len(frame))
-    with _styled():
+    with styled():
         figure = Figure(figsize=(9.2, 1.2 + 0.19 * len(frame)), dpi=130, layout="constrained")
         taus, regrets = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
         taus.plot(frame["tau"], places, "o", color="#0072B2", markersize=4.5, label="all networks")
@@ -123,7 +97,7 @@ def _taus(facts: Facts) -> bytes | None:
         taus.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
         regrets.barh(places, frame["regret"], color="#9ecae1", height=0.65)
         regrets.set_xlabel("Digitally best network below\nthe class's best [points]")
-        return _png(figure)
+        return png(figure)
 
 
 def _front_figure(cost: str) -> Callable[[Facts], bytes | None]:
@@ -132,7 +106,7 @@ def _front_figure(cost: str) -> Callable[[Facts], bytes | None]:
         columns = min(4, len(facts.chips))
         rows = -(-len(facts.chips) // columns)
         kinds = list(dict.fromkeys(zip(frame["weight_bits"], frame["sparsity"], strict=True)))
-        with _styled():
+        with styled():
             figure = Figure(figsize=(2.6 * columns + 0.4, 2.5 * rows + 0.7), dpi=130, layout="constrained")
             panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
             for panel in panels.flat[len(facts.chips) :]:
@@ -156,7 +130,7 @@ def _front_figure(cost: str) -> Callable[[Facts], bytes | None]:
             figure.supylabel(f"Accuracy [%], {AT}")
             handles, labels = panels.flat[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside upper center", ncols=len(kinds), frameon=False)
-            return _png(figure)
+            return png(figure)
 
     return draw
 
@@ -177,7 +151,7 @@ def _losses(facts: Facts) -> bytes:
     losses = frame.pivot_table(index="accuracy_class", columns="group", values="loss", sort=False)
     losses = losses.sort_values("all")
     places = np.arange(len(losses))
-    with _styled():
+    with styled():
         figure = Figure(figsize=(10.2, 1.3 + 0.19 * len(losses)), dpi=130, layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
         for name, (colour, marker) in _FAMILY_LOOKS.items():
@@ -189,7 +163,7 @@ def _losses(facts: Facts) -> bytes:
         left.set_xlabel(f"Mean loss from digital to hardware [points], {AT}")
         left.legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
         _equal_energy(right, facts, frame)
-        return _png(figure)
+        return png(figure)
 
 
 def _equal_energy(panel: Axes, facts: Facts, frame: pd.DataFrame) -> None:
@@ -227,7 +201,7 @@ def _noises(facts: Facts) -> bytes:
         "best_sd": ("#000000", "D", f"SD of the best {BEST:.0%} of networks"),
     }
     places = np.arange(len(facts.noise))
-    with _styled():
+    with styled():
         figure = Figure(figsize=(8.6, 1.4 + 0.32 * len(facts.noise)), dpi=130, layout="constrained")
         panel = figure.subplots()
         for name, (colour, marker, label) in looks.items():
@@ -238,7 +212,7 @@ def _noises(facts: Facts) -> bytes:
         panel.set_xlim(left=0)
         panel.set_xlabel(f"Accuracy [points], {AT}")
         panel.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
-        return _png(figure)
+        return png(figure)
 
 
 def _fidelities(facts: Facts) -> bytes | None:
@@ -248,7 +222,7 @@ def _fidelities(facts: Facts) -> bytes | None:
         return None
     seconds = frame.drop_duplicates("fidelity").set_index("fidelity")["seconds"]
     labels = [f"{name}\n{value:.1f}" for name, value in seconds.items()]
-    with _styled():
+    with styled():
         figure = Figure(figsize=(9.6, 4.4), dpi=130, layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         titles = {"tau": "all networks", "tau_top": f"best {TOP:.0%} by score label"}
@@ -263,7 +237,7 @@ def _fidelities(facts: Facts) -> bytes | None:
         panels[0].set_ylabel("Kendall's τ to the score label")
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-        return _png(figure)
+        return png(figure)
 
 
 #: Figures by name: how each is drawn, and what stands for it where it is not seen.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,7 @@ from nasbench_imc.building.facts import (
     Facts,
 )
 from nasbench_imc.building.facts_figures import COST_WORDS, FIGURES, compression_name
-from nasbench_imc.files import replacing
-
-#: Text by hand that the README takes in, where there is such a file.
-READING = "reading.md"
+from nasbench_imc.building.pages import READING, markdown_table, number, reading, write_files
 
 _NO_FIGURE = "Too few networks for a figure."
 
@@ -40,7 +37,6 @@ def write_page(facts: Facts, folder: Path) -> list[Path]:
     list of pathlib.Path
         The files written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tables = {
         "distribution": facts.distribution,
         "correlation": facts.correlation,
@@ -56,13 +52,8 @@ def write_page(facts: Facts, folder: Path) -> list[Path]:
     }
     drawn = {f"{name}.png": draw(facts) for name, (draw, _) in FIGURES.items()}
     files |= {name: content for name, content in drawn.items() if content is not None}
-    reading = folder / READING
-    text = reading.read_text(encoding="utf-8").strip() if reading.is_file() else None
-    files["README.md"] = readme(facts, text, set(files)).encode()
-    for name, content in files.items():
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(content)
-    return [folder / name for name in files]
+    files["README.md"] = readme(facts, reading(folder), set(files)).encode()
+    return write_files(folder, files)
 
 
 # ---- text -------------------------------------------------------------------------------------------------
@@ -343,10 +334,10 @@ def _distribution_table(facts: Facts) -> str:
     held = {(row["chip"], row["group"]): row for row in _rows(facts.distribution)}
     header = ("chip", *(f"{name} ({held[DIGITAL, name]['networks']:,})" for name in names))
     rows = [
-        (_chip(chip), *(_number(held[chip, name]["q50"], 1) for name in names))
+        (_chip(chip), *(number(held[chip, name]["q50"], 1) for name in names))
         for chip in (DIGITAL, *facts.chips)
     ]
-    return "Median accuracy [%] by group (number of networks).\n\n" + _table(header, rows)
+    return "Median accuracy [%] by group (number of networks).\n\n" + markdown_table(header, rows)
 
 
 def _correlation_table(facts: Facts) -> str:
@@ -354,7 +345,7 @@ def _correlation_table(facts: Facts) -> str:
     rows = [
         (
             _chip(row["hardware"]),
-            *(_number(row[name], 2) for name in ("tau", "rho", "tau_top", "rho_top")),
+            *(number(row[name], 2) for name in ("tau", "rho", "tau_top", "rho_top")),
             _percent(row["overlap"]),
             f"{row['regret']:.1f}",
         )
@@ -365,7 +356,7 @@ def _correlation_table(facts: Facts) -> str:
     return (
         f"Digital accuracy beside that on each reference chip; shared: of the digitally {within}, those that "
         f"are among the {within} of the chip; lost: by taking the digitally best network.\n\n"
-        + _table(header, rows)
+        + markdown_table(header, rows)
     )
 
 
@@ -393,7 +384,7 @@ def _compression_table(facts: Facts) -> str:
     return (
         "Mean over chips: change of accuracy and factor of cost against 8 bits and sparsity 0; share of the "
         "hypervolume of all compressions that is reached alone, and that is lost without.\n\n"
-        + _table(header, rows)
+        + markdown_table(header, rows)
     )
 
 
@@ -402,7 +393,7 @@ def _noise_table(facts: Facts) -> str:
     rows = [
         (
             _chip(row["chip"]),
-            *(_number(row[name], 2) for name in points),
+            *(number(row[name], 2) for name in points),
             *(_percent(row[name]) for name in ("resolved_draws", "resolved_seeds")),
         )
         for row in _rows(facts.noise)
@@ -417,20 +408,11 @@ def _noise_table(facts: Facts) -> str:
         "told apart (draws)",
         "told apart (trainings)",
     )
-    return "Points of accuracy.\n\n" + _table(header, rows)
+    return "Points of accuracy.\n\n" + markdown_table(header, rows)
 
 
 def _chip(name: str) -> str:
     return name if name == DIGITAL else f"`{name}`"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    ruler = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ruler, *rows))
-
-
-def _number(value: float, digits: int) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _percent(value: float) -> str:
