@@ -77,7 +77,7 @@ def test_a_wrong_space_is_explained(tmp_path, old, new, message):
 def test_a_failing_configuration_is_named(tmp_path):
     path = tmp_path / "fails.py"
     path.write_text(SOURCE.replace("    bench =", "    assert quality == 1\n    bench ="))
-    with pytest.raises(nbi.BenchmarkError, match=r"runs failed, among them .* 'quality': 20.*AssertionError"):
+    with pytest.raises(nbi.BenchmarkError, match=r"runs failed, among them .*'quality': 20.*AssertionError"):
         tune(find_method(f"{path}:search"), [nbi.task(TASK)], range(1), 6, tmp_path / "logs", progress=False)
 
 

@@ -67,7 +67,7 @@ class TrainingRun:
     @property
     def shared(self) -> bool:
         """Whether it is of a super-network."""
-        return "branch_stages" in self.about["recipe"] or self.code is None
+        return self.code is None or "branch_stages" in self.about["recipe"]
 
     @property
     def seconds(self) -> float:
@@ -128,7 +128,7 @@ def shared_seconds(runs: Iterable[TrainingRun]) -> dict[tuple[str, int], float]:
         group = found.get((recipe, seed))
         if group is None:
             return math.nan
-        settings = group[0].about["recipe"]
+        settings = group[0].about.get("recipe", {})
         own = float(np.mean([run.seconds for run in group])) * len(branches(settings.get("branch_stages", 0)))
         parent = settings.get("parent")
         return own if parent is None else own + total(parent, seed)
