@@ -8,12 +8,13 @@ import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from importlib.abc import SourceLoader
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,10 +43,13 @@ class Method:
     name : str
     source : str
         What finds it again in another process: ``module:function`` or ``file.py:function``.
+    options : tuple of (str, object)
+        Keyword arguments of the function that are not its defaults.
     """
 
     name: str
     source: str
+    options: tuple[tuple[str, Any], ...] = ()
 
     def fingerprint(self) -> str:
         """SHA-256 of the file that holds the searcher; empty where there is no such file."""
@@ -104,7 +108,7 @@ class Method:
         searcher = getattr(module, attribute, None)
         if not callable(searcher):
             raise UnknownNameError(f"method {self.name!r}: {place} has no function {attribute!r}")
-        return searcher
+        return partial(searcher, **dict(self.options)) if self.options else searcher
 
 
 def methods() -> Mapping[str, Method]:
