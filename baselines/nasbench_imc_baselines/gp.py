@@ -30,12 +30,13 @@ from nasbench_imc_baselines.common import draw, instead, scalarised
 from nasbench_imc_baselines.one_thread import one_thread
 from nasbench_imc_baselines.surrogates import ranks
 
-INITIAL = 10
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
+SPACE = {"initial": (5, 10, 20)}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(session: Session, rng: np.random.Generator, *, initial: int = 10) -> None:
     domain = session.task.domain
-    for _ in range(INITIAL):
+    for _ in range(initial):
         session.query(draw(session, rng))
     space = distributions(session.task)
     sampler = optuna.samplers.GPSampler(seed=int(rng.integers(2**31)), n_startup_trials=0)

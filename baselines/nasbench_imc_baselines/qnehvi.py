@@ -53,24 +53,31 @@ from nasbench_imc_baselines.candidates import LOOKS, near_the_best
 from nasbench_imc_baselines.common import Fitness, draw, scalarised
 from nasbench_imc_baselines.one_thread import one_thread
 
-INITIAL = 10
-PARENTS = 10
-CANDIDATES = 60
-BATCH = 2  # queries of one fit
+#: What may be tuned on the suite ``dev``; the batch comes from nine runs there, the rest is not tuned.
+SPACE = {"initial": (5, 10, 20), "parents": (5, 10, 20), "candidates": (30, 60, 120), "batch": (1, 2, 4)}
+
 DRAWS = 64
 #: Labels further below the best one count as that far below it, and not for the reference point [points].
 WINDOW = 10.0
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    initial: int = 10,
+    parents: int = 10,
+    candidates: int = 60,
+    batch: int = 2,
+) -> None:
     task = session.task
-    for _ in range(INITIAL):
+    for _ in range(initial):
         session.query(draw(session, rng))
     rows = _Rows(session)
     while len(session.observations) < len(task.domain):
         fitness = scalarised(session, rng) if len(task.objectives) == 1 else _dominators(session)
         looks = LOOKS if task.limits else 1
-        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, BATCH, rng, looks)
+        designs = near_the_best(session, fitness, parents, candidates, batch, rng, looks)
         designs = designs or [draw(session, rng)]
         choices = rows.of(designs)
         with one_thread(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -78,7 +85,7 @@ def search(session: Session, rng: np.random.Generator) -> None:
                 warnings.simplefilter("ignore", category)
             torch.manual_seed(int(rng.integers(2**31)))  # for second attempts at a fit
             gain = _acquisition(session, rows, int(rng.integers(2**31)))
-            best, _ = optimize_acqf_discrete(gain, min(BATCH, len(designs)), choices)
+            best, _ = optimize_acqf_discrete(gain, min(batch, len(designs)), choices)
         for row in best:
             session.query(designs[int((choices == row).all(dim=1).nonzero()[0, 0])])
 

@@ -39,19 +39,27 @@ from nasbench_imc.bridges.configspace import configuration_space, to_configurati
 from nasbench_imc_baselines.candidates import LOOKS, near_the_best
 from nasbench_imc_baselines.common import draw, instead, logged, scalarised
 
-INITIAL = 10
-PARENTS = 10
-CANDIDATES = 200
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
+SPACE = {"initial": (5, 10, 20), "parents": (5, 10, 20), "candidates": (50, 200, 800)}
+
 WINDOW = 20.0  # labels further below the best one count as that far below it [points]
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    initial: int = 10,
+    parents: int = 10,
+    candidates: int = 200,
+) -> None:
     task, domain = session.task, session.task.domain
-    for _ in range(INITIAL):
+    for _ in range(initial):
         session.query(draw(session, rng))
     space = configuration_space(task, rng)
     with TemporaryDirectory() as folder:  # SMAC keeps a record of its settings
-        smac = _facade(session, space, Path(folder), rng)
+        maximizer = Candidates(session, space, parents, candidates, rng)
+        smac = _facade(session, space, maximizer, Path(folder), rng)
 
         def tell(seen: Observation) -> None:
             info = TrialInfo(to_configuration(space, task, seen.design), seed=0)
@@ -68,9 +76,11 @@ def search(session: Session, rng: np.random.Generator) -> None:
 class Candidates(AbstractAcquisitionMaximizer):
     """Looks for the highest acquisition among mutants of the best and random designs that keep the limits."""
 
-    def __init__(self, session: Session, space: ConfigurationSpace, rng: np.random.Generator) -> None:
-        super().__init__(space, challengers=CANDIDATES, seed=int(rng.integers(2**31)))
-        self.session, self.space, self.rng = session, space, rng
+    def __init__(
+        self, session: Session, space: ConfigurationSpace, parents: int, count: int, rng: np.random.Generator
+    ) -> None:
+        super().__init__(space, challengers=count, seed=int(rng.integers(2**31)))
+        self.session, self.space, self.parents, self.rng = session, space, parents, rng
 
     def _maximize(
         self, previous_configs: list[Configuration], n_points: int
@@ -78,13 +88,19 @@ class Candidates(AbstractAcquisitionMaximizer):
         session, rng = self.session, self.rng
         looks = LOOKS if session.task.limits else 0
         fitness = scalarised(session, rng)
-        found = near_the_best(session, fitness, PARENTS, n_points, 1, rng, looks) or [draw(session, rng)]
+        found = near_the_best(session, fitness, self.parents, n_points, 1, rng, looks) or [draw(session, rng)]
         return self._sort_by_acquisition_value(
             [to_configuration(self.space, session.task, design) for design in found]
         )
 
 
-def _facade(session: Session, space: ConfigurationSpace, folder: Path, rng: np.random.Generator) -> Facade:
+def _facade(
+    session: Session,
+    space: ConfigurationSpace,
+    maximizer: Candidates,
+    folder: Path,
+    rng: np.random.Generator,
+) -> Facade:
     scenario = Scenario(
         space,
         name="search",
@@ -108,7 +124,7 @@ def _facade(session: Session, space: ConfigurationSpace, folder: Path, rng: np.r
             n_jobs=1,
             seed=scenario.seed,
         ),
-        acquisition_maximizer=Candidates(session, space, rng),
+        acquisition_maximizer=maximizer,
         initial_design=Facade.get_initial_design(scenario, n_configs=0, additional_configs=first),
         multi_objective_algorithm=ParEGO(scenario) if scenario.count_objectives() > 1 else None,
         config_selector=ConfigSelector(scenario, retrain_after=1),
