@@ -156,13 +156,13 @@ def tune(
         )
     names = {variant.name for variant in variants}
     runs = score([log for log in read_logs(out) if log.method in names]).runs
-    by_task = runs.pivot_table(index="method", columns="task", values="score", aggfunc="mean")
+    means = {str(name): group.groupby("task")["score"].mean() for name, group in runs.groupby("method")}
     rows = [
         {
             **options,
-            "score": float(by_task.loc[variant.name].mean()),
+            "score": float(means[variant.name].mean()),
             "default": options == found.defaults,
-            **{str(task): float(value) for task, value in by_task.loc[variant.name].items()},
+            **{task.name: float(means[variant.name][task.name]) for task in tasks},
         }
         for variant, options in zip(variants, tried, strict=True)
     ]
