@@ -105,8 +105,9 @@ def readme(study: Study, reading: str | None) -> str:
 _METHOD = f"""\
 - Recipes: `alone-E` trains a fresh network for E epochs; `PARENT+E` inherits weights from a super-network
   of recipe PARENT and of the network's seed, re-estimates the statistics of batch normalisation and trains
-  E epochs; `-from-0`: from the super-network of seed 0 whatever the seed; `-ema`: a moving average of the
-  weights; `-clean`: no weight noise and no clipping; `-lrN`: a peak learning rate of N thousandths.
+  E epochs; a PARENT of `ROOT-s3-E` branches from ROOT by the last stage, `-s23-E` from that by the last two,
+  for E epochs each; `-from-0`: from the super-network of seed 0 whatever the seed; `-ema`: a moving average
+  of the weights; `-clean`: no weight noise and no clipping; `-lrN`: a peak learning rate of N thousandths.
 - Tau is Kendall's tau-b between test accuracies, averaged over the reference's seeds (single runs beside
   single runs). The better half is that of the mean over these seeds.
 - Intervals: {LEVEL:.0%} percentile bootstrap over networks, with a seeded generator.
