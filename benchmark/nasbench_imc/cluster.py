@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ def connected(scheduler: str) -> Iterator[Any]:
             f'--scheduler needs {error.name!r}, which is not installed: pip install "nasbench-imc[cluster]"'
         ) from error
     try:
-        client = Client(scheduler, timeout=PATIENCE)
+        with _uncollected():
+            client = Client(scheduler, timeout=PATIENCE)
     except Exception as error:  # what answers may be no Dask scheduler at all
         raise BenchmarkError(f"no Dask scheduler answers at {scheduler!r} ({error})") from error
     with _quiet(), client:
@@ -43,6 +45,18 @@ def connected(scheduler: str) -> Iterator[Any]:
         except TimeoutError as error:
             raise BenchmarkError(f"the Dask scheduler at {scheduler} has no workers") from error
         yield client
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection: a failed client that is finalised while another starts waits for ever."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @contextmanager

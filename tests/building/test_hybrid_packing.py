@@ -281,7 +281,7 @@ def test_a_supernetwork_that_no_run_tells_of_is_refused(write, evaluation):
 
 def test_seconds_of_supernetworks_by_training_seed(write, evaluation, tmp_path):
     runs = [
-        TrainingRun("uniform-9", seed, code, {}, {"seconds": [100.0 + seed, 20.0]})
+        TrainingRun("uniform-9", seed, code, {"recipe": {}}, {"seconds": [100.0 + seed, 20.0]})
         for seed, code in ((0, None), (1, None), (2, "a network"))
     ]
     own = {"recipe": INHERITS}
