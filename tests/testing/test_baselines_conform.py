@@ -3,8 +3,10 @@
 from nasbench_imc.testing import SearcherSuite
 from nasbench_imc_baselines import (
     analognas,
+    asha,
     bananas,
     gibbon,
+    hyperband,
     joint_ga,
     local_search,
     moead,
@@ -13,6 +15,7 @@ from nasbench_imc_baselines import (
     regularized_evolution,
     reinforce,
     sms_emoa,
+    successive_halving,
     tpe,
     transfer,
 )
@@ -22,12 +25,20 @@ class TestAnalogNAS(SearcherSuite):
     searcher = staticmethod(analognas.search)
 
 
+class TestASHA(SearcherSuite):
+    searcher = staticmethod(asha.search)
+
+
 class TestBANANAS(SearcherSuite):
     searcher = staticmethod(bananas.search)
 
 
 class TestGibbon(SearcherSuite):
     searcher = staticmethod(gibbon.search)
+
+
+class TestHyperband(SearcherSuite):
+    searcher = staticmethod(hyperband.search)
 
 
 class TestJointGA(SearcherSuite):
@@ -60,6 +71,10 @@ class TestReinforce(SearcherSuite):
 
 class TestSMSEMOA(SearcherSuite):
     searcher = staticmethod(sms_emoa.search)
+
+
+class TestSuccessiveHalving(SearcherSuite):
+    searcher = staticmethod(successive_halving.search)
 
 
 class TestTPE(SearcherSuite):
