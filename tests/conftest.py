@@ -64,6 +64,7 @@ def evaluation():
             "cell_class": np.array([cell[1] for cell in cells], dtype="S"),
             "cell_time": np.array([cell[2] for cell in cells], dtype="S"),
             "accuracy_digital": accuracies(2),
+            "curve_epochs": np.arange(EPOCHS, dtype=float),
             "learning_curve": accuracies(EPOCHS),
             "measured/training_seconds": rng.uniform(0, 20, EPOCHS),
             "measured/evaluation_seconds": np.array(rng.uniform(1, 9)),
@@ -88,4 +89,33 @@ def pilot(tmp_path_factory, evaluation):
         for seed in (0, 1, 2) if row in (1, 4) else (0,):
             (folder / f"seed-{seed}").mkdir(exist_ok=True)
             np.savez_compressed(folder / f"seed-{seed}" / f"{row}.npz", **evaluation(code, seed))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inheriting(tmp_path_factory, evaluation):
+    """A folder with a table of four networks, of a super-network of 500 core-s and with one proxy."""
+    # These import what only building needs.
+    from nasbench_imc.building import archive, hybrid
+    from nasbench_imc.building.training_log import TrainingRun
+
+    folder = tmp_path_factory.mktemp("inheriting")
+    codes = Hybrid().architectures[::500]
+    for code in codes:
+        members = evaluation(code)
+        about = json.loads(members["about"].item()) | {"recipe": {"parent": "super", "parent_seed": None}}
+        archive.write(folder / "evaluated" / f"{code}.npz", members | {"about": np.array(json.dumps(about))})
+    archive.write(
+        folder / "proxies.npz",
+        {
+            "codes": np.array(codes, "S"),
+            "names": np.array(["snip"], "S"),
+            "values": np.arange(float(len(codes)))[:, None],
+        },
+        measured={"seconds": np.full((len(codes), 1), 0.25)},
+    )
+    runs = [TrainingRun("super", 0, None, {}, {"seconds": [200.0, 300.0]})]
+    out = folder / "hybrid.h5"
+    proxies = folder / "proxies.npz"
+    hybrid.pack(folder / "evaluated", out, runs=runs, proxies=proxies, log=lambda message: None)
     return folder

@@ -22,22 +22,28 @@ from nasbench_imc_baselines.candidates import near_the_best
 from nasbench_imc_baselines.common import draw, scalarised
 from nasbench_imc_baselines.surrogates import PairwiseRanker, interactions
 
-INITIAL = 10
-PARENTS = 8
-CANDIDATES = 60
-BATCH = 4  # queries a round
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {"initial": (5, 10, 20), "parents": (4, 8, 16), "candidates": (30, 60, 120), "batch": (2, 4, 8)}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    initial: int = 10,
+    parents: int = 8,
+    candidates: int = 60,
+    batch: int = 4,
+) -> None:
     encode = session.task.domain.encode
-    for _ in range(INITIAL):
+    for _ in range(initial):
         session.query(draw(session, rng))
     ranker = PairwiseRanker()
     while True:
         fitness = scalarised(session, rng)
         observed = np.array([encode(seen.design) for seen in session.observations])
         ranker.fit(interactions(observed), np.array([fitness(seen) for seen in session.observations]))
-        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, BATCH, rng) or [draw(session, rng)]
+        designs = near_the_best(session, fitness, parents, candidates, batch, rng) or [draw(session, rng)]
         scores = ranker.predict(interactions(np.array([encode(design) for design in designs])))
-        for k in np.argsort(scores, kind="stable")[:BATCH]:
+        for k in np.argsort(scores, kind="stable")[:batch]:
             session.query(designs[k])

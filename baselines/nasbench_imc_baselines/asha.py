@@ -6,7 +6,7 @@ asynchronous successive halving", arXiv 2106.12639, 2021.
 
     repeat
         from the highest rung of fidelities to the lowest
-            if a design of its best third has not been queried at the next rung
+            if a design of its best third (1 / eta) has not been queried at the next rung
                 query it there, and begin again
         if none is found, query a new random design at the lowest rung
 
@@ -26,18 +26,21 @@ from __future__ import annotations
 import numpy as np
 
 from nasbench_imc import Design, Observation, Session, Task
-from nasbench_imc_baselines.halving import ETA, Ladder, best_first, new_designs
+from nasbench_imc_baselines.halving import Ladder, best_first, new_designs
+
+#: What may be tuned. Only track F tells: on other tracks there is one rung.
+SPACE = {"eta": (2, 3, 4)}
 
 Rungs = list[dict[Design, Observation]]
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
-    ladder = Ladder(session, rng)
+def search(session: Session, rng: np.random.Generator, *, eta: int = 3) -> None:
+    ladder = Ladder(session, eta, rng)
     rungs: Rungs = [{} for _ in ladder.levels]
     new = new_designs(session, rng)
     while True:
         step = (
-            _promotion(session.task, rungs, ETA)
+            _promotion(session.task, rungs, eta)
             or next(((design, 0) for design in new), None)
             or _promotion(session.task, rungs, 1)
         )

@@ -23,23 +23,29 @@ from nasbench_imc_baselines.candidates import near_the_best
 from nasbench_imc_baselines.common import draw, scalarised
 from nasbench_imc_baselines.surrogates import NetworkEnsemble, ranks
 
-INITIAL = 10
-PARENTS = 10
-CANDIDATES = 60
-BATCH = 5  # queries a round
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {"initial": (5, 10, 20), "parents": (5, 10, 20), "candidates": (30, 60, 120), "batch": (2, 5, 10)}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    initial: int = 10,
+    parents: int = 10,
+    candidates: int = 60,
+    batch: int = 5,
+) -> None:
     encode = session.task.domain.encode
-    for _ in range(INITIAL):
+    for _ in range(initial):
         session.query(draw(session, rng))
     ensemble = NetworkEnsemble()
     while True:
         fitness = scalarised(session, rng)
         observed = np.array([encode(seen.design) for seen in session.observations])
         ensemble.fit(observed, ranks(np.array([fitness(seen) for seen in session.observations])), rng)
-        designs = near_the_best(session, fitness, PARENTS, CANDIDATES, BATCH, rng) or [draw(session, rng)]
+        designs = near_the_best(session, fitness, parents, candidates, batch, rng) or [draw(session, rng)]
         predicted = ensemble.predict(np.array([encode(design) for design in designs]))
         drawn = rng.normal(predicted.mean(axis=0), predicted.std(axis=0))
-        for k in np.argsort(drawn, kind="stable")[:BATCH]:
+        for k in np.argsort(drawn, kind="stable")[:batch]:
             session.query(designs[k])

@@ -12,7 +12,13 @@ LOOKS = 10
 
 
 def near_the_best(
-    session: Session, fitness: Fitness, parents: int, count: int, batch: int, rng: np.random.Generator
+    session: Session,
+    fitness: Fitness,
+    parents: int,
+    count: int,
+    batch: int,
+    rng: np.random.Generator,
+    looks: float | None = None,
 ) -> list[Design]:
     """New designs: three in four mutants, once or twice, of the ``parents`` best, the others uniform draws.
 
@@ -30,10 +36,15 @@ def near_the_best(
     batch : int
         How many of them will be queried.
     rng : numpy.random.Generator
+    looks : float, optional
+        Looks at costs that a candidate takes on average; by default :data:`LOOKS` where the task has limits
+        or asks for costs, else none.
     """
-    if session.task.limits or session.task.objectives != ("accuracy",):
+    if looks is None:
+        looks = LOOKS if session.task.limits or session.task.objectives != ("accuracy",) else 0
+    if looks:
         left = (session.task.max_proposals - session.proposals) / max(1.0, session.budget_left)
-        count = int(np.clip(batch * left / LOOKS, batch, count))
+        count = int(np.clip(batch * left / looks, batch, count))
     best = sorted(session.observations, key=fitness)[:parents]
     seen = {observation.design for observation in session.observations}
     found: dict[Design, None] = {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from nasbench_imc import Design, Observation, Session
 from nasbench_imc.bridges import keeps_limits, logged, scalarised
 
-__all__ = ["TRIES", "Fitness", "breed", "draw", "keeps_limits", "logged", "mutate", "scalarised"]
+__all__ = ["TRIES", "Fitness", "breed", "draw", "instead", "keeps_limits", "logged", "mutate", "scalarised"]
 
 Fitness = Callable[[Observation], float]
 
@@ -50,3 +50,17 @@ def breed(session: Session, a: Design, b: Design, mutations: float, rng: np.rand
         if keeps_limits(session, child):
             break
     return child
+
+
+def instead(session: Session, design: Design, queried: Sequence[Design], rng: np.random.Generator) -> Design:
+    """``design`` where it is new and keeps the limits; in its place, a mutant of it that is and does.
+
+    A design that was queried before teaches nothing on a table, and one that breaks a limit need not be
+    queried to know it. Where no mutant keeps the limits, mutants of ``queried`` designs are tried. Not all
+    designs may have been queried.
+    """
+    while design in queried or not keeps_limits(session, design):
+        design = mutate(session, design, rng)
+        if queried and not keeps_limits(session, design):
+            design = mutate(session, queried[int(rng.integers(len(queried)))], rng)
+    return design

@@ -21,38 +21,55 @@ import numpy as np
 from nasbench_imc import Design, Session
 from nasbench_imc_baselines.common import TRIES, draw, keeps_limits, scalarised
 
-POPULATION = 20
-TOURNAMENT = 5
-MEMORY = 0.8  # of a variable's priority
-LEAST = 0.1  # priority that each variable keeps
-SECOND = 0.3  # chance that a second variable changes
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {
+    "population": (5, 10, 20),
+    "tournament": (2, 3, 5),
+    "memory": (0.5, 0.8, 0.9),
+    "least": (0.05, 0.1, 0.3),
+    "second": (0.0, 0.3, 0.6),
+}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    population: int = 20,
+    tournament: int = 5,
+    memory: float = 0.8,
+    least: float = 0.1,
+    second: float = 0.3,
+) -> None:
     names = [name for name, choices in session.task.domain.variables.items() if len(choices) > 1]
     priority = np.ones(len(names))
-    population = [session.query(draw(session, rng)) for _ in range(POPULATION)]
+    members = [session.query(draw(session, rng)) for _ in range(population)]
     while True:
         fitness = scalarised(session, rng)
-        rivals = [population[k] for k in rng.choice(len(population), TOURNAMENT, replace=False)]
+        rivals = [members[k] for k in rng.choice(len(members), tournament, replace=False)]
         parent = min(rivals, key=fitness)
-        changed, design = _child(session, parent.design, names, priority, rng)
+        changed, design = _child(session, parent.design, names, priority, second, rng)
         child = session.query(design)
         low, high = sorted((fitness(parent), fitness(child)))
-        mattered = float(np.mean([low < fitness(member) <= high for member in population]))
-        priority[changed] = MEMORY * priority[changed] + (1 - MEMORY) * max(LEAST, mattered)
-        worst = max(range(len(population)), key=lambda k: fitness(population[k]))
-        if fitness(child) < fitness(population[worst]):
-            population[worst] = child
+        mattered = float(np.mean([low < fitness(member) <= high for member in members]))
+        priority[changed] = memory * priority[changed] + (1 - memory) * max(least, mattered)
+        worst = max(range(len(members)), key=lambda k: fitness(members[k]))
+        if fitness(child) < fitness(members[worst]):
+            members[worst] = child
 
 
 def _child(
-    session: Session, parent: Design, names: list[str], priority: np.ndarray, rng: np.random.Generator
+    session: Session,
+    parent: Design,
+    names: list[str],
+    priority: np.ndarray,
+    second: float,
+    rng: np.random.Generator,
 ) -> tuple[list[int], Design]:
     """The positions of the variables that were changed, and the child."""
     domain = session.task.domain
     for _ in range(TRIES):
-        count = min(len(names), 2 if rng.random() < SECOND else 1)
+        count = min(len(names), 2 if rng.random() < second else 1)
         changed = rng.choice(len(names), count, replace=False, p=priority / priority.sum()).tolist()
         values = domain.values(parent)
         for k in changed:

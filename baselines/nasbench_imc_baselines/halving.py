@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import moocore
 import numpy as np
@@ -11,27 +12,28 @@ import numpy as np
 from nasbench_imc import Design, Observation, Session, Task
 from nasbench_imc_baselines.common import draw, logged
 
-#: A rung's label takes about so many times what the one below takes; one in so many designs climbs on.
-ETA = 3
-
 
 class Ladder:
-    """Fidelities as rungs, each about :data:`ETA` times as dear as the one below.
+    """Fidelities as rungs, each about ``eta`` times as dear as the one below.
 
     What a label takes is known only once it is asked for, so one random design climbs through all
     fidelities first. It pays each second once, so that this takes no more than its full label, and it shows
     all prices: networks differ much in the time that they take, but little in the share of it that an epoch
-    or a noise draw has. Its labels are compared with no others. Without fidelities there is one rung.
+    or a noise draw has. Its labels are compared with no others. The first label of a run pays for the
+    super-network as well; it is another design's, at the lowest fidelity, so that no price holds that.
+    Without fidelities there is one rung, and nothing to ask first.
 
-    Where nothing is recommended the highest fidelity asked for counts, and that would be this one design;
-    so whenever a better one is found at the highest rung that others have reached, that one is recommended,
-    and with several objectives the best few.
+    Where nothing is recommended the highest fidelity asked for counts, and that would be the design that
+    showed the prices; so whenever a better one is found at the highest rung that others have reached, that
+    one is recommended, and with several objectives the best few.
 
     Parameters
     ----------
     session : Session
+    eta : int
+        One in so many designs climbs on, to a label that takes about so many times as long.
     rng : numpy.random.Generator
-        Draws the design that shows the prices.
+        Draws the two designs that are asked for first.
 
     Attributes
     ----------
@@ -43,13 +45,16 @@ class Ladder:
         The highest rung: the full label.
     """
 
-    def __init__(self, session: Session, rng: np.random.Generator) -> None:
-        self._session = session
-        levels = session.task.fidelities or (None,)
-        first = draw(session, rng)
-        prices = np.cumsum([session.query(first, level).cost_charged for level in levels])
-        rungs = spaced(prices.tolist())
-        self.levels = [levels[k] for k in rungs]
+    def __init__(self, session: Session, eta: int, rng: np.random.Generator) -> None:
+        self._session, self._eta = session, eta
+        levels: tuple[str | None, ...] = session.task.fidelities
+        prices = np.ones(1)
+        if levels:
+            payer, first = islice(new_designs(session, rng), 2)
+            session.query(payer, levels[0])
+            prices = np.cumsum([session.query(first, level).cost_charged for level in levels])
+        rungs = spaced(prices.tolist(), eta)
+        self.levels = [levels[k] if levels else None for k in rungs]
         self.prices = prices[rungs]
         self.top = len(rungs) - 1
         self._highest = 0
@@ -68,11 +73,11 @@ class Ladder:
         Returns
         -------
         numpy.ndarray, shape (top + 1 - lowest,)
-            One in :data:`ETA` climbs on, and pays what the next label takes beyond the last [unit of the
+            One in ``eta`` climbs on, and pays what the next label takes beyond the last [unit of the
             budget].
         """
         rises = np.diff(self.prices[lowest:], prepend=0.0)
-        return rises / float(ETA) ** np.arange(len(rises))
+        return rises / float(self._eta) ** np.arange(len(rises))
 
     def _recommend(self, seen: Observation, rung: int) -> None:
         if rung > self._highest:
@@ -86,8 +91,8 @@ class Ladder:
             self._session.recommend([each.design for each in best])
 
 
-def spaced(prices: list[float]) -> list[int]:
-    """Positions of the prices nearest to each power of 1 / :data:`ETA` of the last, and of the last.
+def spaced(prices: list[float], eta: int) -> list[int]:
+    """Positions of the prices nearest to each power of ``1 / eta`` of the last, and of the last.
 
     By ratio; a power that has none within half a step is passed over.
 
@@ -95,8 +100,9 @@ def spaced(prices: list[float]) -> list[int]:
     ----------
     prices : list of float
         Rising. Those of 0 are left out: a label that takes nothing is no rung of a ladder of prices.
+    eta : int
     """
-    depth = {k: math.log(prices[-1] / price, ETA) for k, price in enumerate(prices[:-1]) if price > 0}
+    depth = {k: math.log(prices[-1] / price, eta) for k, price in enumerate(prices[:-1]) if price > 0}
     nearest: dict[int, int] = {}
     for k in sorted(depth, key=lambda k: abs(depth[k] - round(depth[k]))):
         nearest.setdefault(round(depth[k]), k)

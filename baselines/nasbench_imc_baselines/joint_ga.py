@@ -20,26 +20,39 @@ import numpy as np
 from nasbench_imc import Design, Observation, Session
 from nasbench_imc_baselines.common import Fitness, breed, draw, scalarised
 
-POPULATION = 10
-TOURNAMENT = 3
-CROSSOVER = 0.7  # chance that a child has two parents
-MUTATIONS = 1.5  # variables of a child that are redrawn, on average
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {
+    "population": (5, 10, 20),
+    "tournament": (2, 3, 5),
+    "crossover": (0.0, 0.4, 0.7, 0.9),
+    "mutations": (0.5, 1.0, 1.5, 2.0),
+}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
-    population = [session.query(draw(session, rng)) for _ in range(POPULATION)]
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    population: int = 10,
+    tournament: int = 3,
+    crossover: float = 0.7,
+    mutations: float = 1.5,
+) -> None:
+    members = [session.query(draw(session, rng)) for _ in range(population)]
     while True:
         fitness = scalarised(session, rng)
-        for _ in range(POPULATION):
-            first = _parent(population, fitness, rng)
-            second = _parent(population, fitness, rng) if rng.random() < CROSSOVER else first
-            population.append(session.query(breed(session, first, second, MUTATIONS, rng)))
-        different = {seen.design: seen for seen in population}
-        population = sorted(different.values(), key=fitness)[:POPULATION]
-        while len(population) < POPULATION:
-            population.append(session.query(draw(session, rng)))
+        for _ in range(population):
+            first = _parent(members, fitness, tournament, rng)
+            second = _parent(members, fitness, tournament, rng) if rng.random() < crossover else first
+            members.append(session.query(breed(session, first, second, mutations, rng)))
+        different = {seen.design: seen for seen in members}
+        members = sorted(different.values(), key=fitness)[:population]
+        while len(members) < population:
+            members.append(session.query(draw(session, rng)))
 
 
-def _parent(population: list[Observation], fitness: Fitness, rng: np.random.Generator) -> Design:
-    rivals = rng.choice(len(population), TOURNAMENT, replace=False)
-    return min((population[k] for k in rivals), key=fitness).design
+def _parent(
+    members: list[Observation], fitness: Fitness, tournament: int, rng: np.random.Generator
+) -> Design:
+    rivals = rng.choice(len(members), tournament, replace=False)
+    return min((members[k] for k in rivals), key=fitness).design

@@ -18,13 +18,19 @@ import numpy as np
 from nasbench_imc import Session
 from nasbench_imc_baselines.common import draw, keeps_limits, scalarised
 
-INITIAL = 10  # random designs before the first start
-RESTART = 2  # random designs before each later one
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {"initial": (1, 3, 5, 10, 20), "restart": (1, 2, 5, 10)}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    initial: int = 10,
+    restart: int = 2,
+) -> None:
     domain = session.task.domain
-    starts = [session.query(draw(session, rng)) for _ in range(INITIAL)]
+    starts = [session.query(draw(session, rng)) for _ in range(initial)]
     while True:
         fitness = scalarised(session, rng)
         current = min(starts, key=fitness)
@@ -39,4 +45,4 @@ def search(session: Session, rng: np.random.Generator) -> None:
                 if fitness(seen) < fitness(current):
                     current, improved = seen, True
                     break
-        starts = [session.query(draw(session, rng)) for _ in range(RESTART)]
+        starts = [session.query(draw(session, rng)) for _ in range(restart)]

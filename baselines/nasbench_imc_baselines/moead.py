@@ -23,21 +23,27 @@ from nasbench_imc import Observation, Session
 from nasbench_imc.bridges import violations
 from nasbench_imc_baselines.common import breed, draw, logged
 
-WEIGHTINGS = 20
-NEIGHBOURS = 5
-MUTATION = 1.0  # variables of a child that are redrawn, on average
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {"weightings": (8, 12, 20), "neighbours": (3, 5, 8), "mutations": (0.5, 1.0, 1.5, 2.0)}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
-    weights = _weightings(len(session.task.objectives))
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    weightings: int = 20,
+    neighbours: int = 5,
+    mutations: float = 1.0,
+) -> None:
+    weights = _weightings(len(session.task.objectives), weightings)
     distance = np.abs(weights[:, None] - weights[None, :]).sum(axis=2)
-    near = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
+    near = np.argsort(distance, axis=1, kind="stable")[:, :neighbours]
     holders = [session.query(draw(session, rng)) for _ in weights]
     while True:
         for k in rng.permutation(len(weights)):
             first, second = rng.choice(near[k], 2, replace=False)
             parents = holders[first].design, holders[second].design
-            child = session.query(breed(session, *parents, MUTATION, rng))
+            child = session.query(breed(session, *parents, mutations, rng))
             low, span = _scale(session)
             for other in near[k]:
                 if _distance(session, child, weights[other], low, span) < _distance(
@@ -46,12 +52,12 @@ def search(session: Session, rng: np.random.Generator) -> None:
                     holders[other] = child
 
 
-def _weightings(objectives: int) -> np.ndarray:
-    """About :data:`WEIGHTINGS` points, evenly spread over the simplex (Das and Dennis, 1998)."""
+def _weightings(objectives: int, count: int) -> np.ndarray:
+    """About ``count`` points, evenly spread over the simplex (Das and Dennis, 1998)."""
     if objectives == 1:
-        return np.ones((WEIGHTINGS, 1))
+        return np.ones((count, 1))
     steps = 1
-    while len(list(combinations_with_replacement(range(objectives), steps + 1))) <= WEIGHTINGS:
+    while len(list(combinations_with_replacement(range(objectives), steps + 1))) <= count:
         steps += 1
     shares = combinations_with_replacement(range(objectives), steps)
     return np.array([np.bincount(share, minlength=objectives) / steps for share in shares])

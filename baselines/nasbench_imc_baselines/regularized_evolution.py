@@ -21,14 +21,20 @@ import numpy as np
 from nasbench_imc import Session
 from nasbench_imc_baselines.common import draw, mutate, scalarised
 
-POPULATION = 20
-TOURNAMENT = 5
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {"population": (5, 10, 20, 40), "tournament": (2, 3, 5, 10)}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
-    population = deque(session.query(draw(session, rng)) for _ in range(POPULATION))
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    population: int = 20,
+    tournament: int = 5,
+) -> None:
+    members = deque(session.query(draw(session, rng)) for _ in range(population))
     while True:
-        rivals = [population[k] for k in rng.choice(len(population), TOURNAMENT, replace=False)]
+        rivals = [members[k] for k in rng.choice(len(members), min(tournament, population), replace=False)]
         parent = min(rivals, key=scalarised(session, rng))
-        population.append(session.query(mutate(session, parent.design, rng)))
-        population.popleft()
+        members.append(session.query(mutate(session, parent.design, rng)))
+        members.popleft()

@@ -21,12 +21,18 @@ import numpy as np
 from nasbench_imc import Design, Session
 from nasbench_imc_baselines.common import TRIES, keeps_limits, scalarised
 
-RATE = 0.5  # learning rate of the logits
-ENTROPY = 0.02  # weight of the entropy bonus
-MEMORY = 0.9  # of the moving average that is the baseline
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {"rate": (0.2, 0.5, 1.0, 2.0), "entropy": (0.0, 0.02, 0.1), "memory": (0.8, 0.9, 0.95)}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    rate: float = 0.5,
+    entropy: float = 0.02,
+    memory: float = 0.9,
+) -> None:
     domain = session.task.domain
     logits = {name: np.zeros(len(choices)) for name, choices in domain.variables.items()}
     baseline = 0.5
@@ -41,9 +47,9 @@ def search(session: Session, rng: np.random.Generator) -> None:
             p = chance[name]
             likelihood = np.eye(len(p))[chosen] - p
             surprise = np.log(np.maximum(p, 1e-12))
-            entropy = -p * (surprise - p @ surprise)
-            logits[name] += RATE * (reward - baseline) * likelihood + ENTROPY * entropy
-        baseline = MEMORY * baseline + (1 - MEMORY) * reward
+            bonus = -p * (surprise - p @ surprise)
+            logits[name] += rate * (reward - baseline) * likelihood + entropy * bonus
+        baseline = memory * baseline + (1 - memory) * reward
 
 
 def _sample(

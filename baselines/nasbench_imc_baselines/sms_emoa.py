@@ -22,16 +22,23 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from nasbench_imc import Session
 from nasbench_imc.bridges.pymoo import Redraw, run_pymoo
 
-POPULATION = 20
-CHILDREN = 4  # a generation
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {"population": (6, 10, 20), "children": (1, 2, 4), "crossover": (0.5, 0.9)}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    population: int = 20,
+    children: int = 4,
+    crossover: float = 0.9,
+) -> None:
     algorithm = (SMSEMOA if len(session.task.objectives) > 1 else GA)(
-        pop_size=POPULATION,
-        n_offsprings=CHILDREN,
+        pop_size=population,
+        n_offsprings=children,
         sampling=IntegerRandomSampling(),
-        crossover=UniformCrossover(),
+        crossover=UniformCrossover(prob=crossover),
         mutation=Redraw(),
         eliminate_duplicates=True,
     )

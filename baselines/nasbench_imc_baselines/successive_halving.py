@@ -7,7 +7,7 @@ optimization", AISTATS 2016.
     give each rung of fidelities its share of the budget
     query random designs at the lowest rung until its share is spent
     for each further rung
-        query the best third there, best first, until its share is spent
+        query the best third (1 / eta) there, best first, until its share is spent
 
 The shares are such that each rung pays for a third of the designs of the one below, had all networks the same
 price: dearer survivors do not use up what the next rung needs. (Karnin et al. keep a half; a third is what
@@ -26,13 +26,16 @@ from collections.abc import Iterable
 import numpy as np
 
 from nasbench_imc import Design, Observation, Session
-from nasbench_imc_baselines.halving import ETA, Ladder, best_first, new_designs
+from nasbench_imc_baselines.halving import Ladder, best_first, new_designs
+
+#: What may be tuned. Only track F tells: on other tracks there is one rung.
+SPACE = {"eta": (2, 3, 4)}
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
-    ladder = Ladder(session, rng)
+def search(session: Session, rng: np.random.Generator, *, eta: int = 3) -> None:
+    ladder = Ladder(session, eta, rng)
     while True:
-        lowest = _lowest(session, ladder)
+        lowest = _lowest(session, ladder, eta)
         plan = ladder.plan(lowest)
         left = session.budget_left * (1 - np.cumsum(plan) / plan.sum())  # after each rung
         designs: Iterable[Design] = new_designs(session, rng)
@@ -42,13 +45,13 @@ def search(session: Session, rng: np.random.Generator) -> None:
                 entered.append(ladder.query(design, rung))
                 if session.budget_left <= left[rung - lowest]:
                     break
-            designs = [seen.design for seen in best_first(session.task, entered, max(1, len(entered) // ETA))]
+            designs = [seen.design for seen in best_first(session.task, entered, max(1, len(entered) // eta))]
 
 
-def _lowest(session: Session, ladder: Ladder) -> int:
+def _lowest(session: Session, ladder: Ladder, eta: int) -> int:
     """The rung to begin at, by the prices that one design showed."""
     for rung in range(ladder.top):
         entering = session.budget_left / ladder.plan(rung).sum()
-        if ETA ** (ladder.top - rung) <= entering <= len(session.task.domain):
+        if eta ** (ladder.top - rung) <= entering <= len(session.task.domain):
             return rung
     return ladder.top

@@ -24,23 +24,34 @@ from nasbench_imc import Design, Observation, Session
 from nasbench_imc_baselines.candidates import near_the_best
 from nasbench_imc_baselines.common import draw, logged, scalarised
 
+#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+SPACE = {
+    "initial": (1, 3, 6),
+    "penalty": (0.1, 1.0, 10.0),  # of the squared weights of the encoding
+    "window": (5.0, 10.0, 20.0),  # labels further below the best one count as that far below it [points]
+}
+
 SOURCES = 600  # designs whose free labels are asked for
-INITIAL = 3  # queries before the first fit
 PARENTS, CANDIDATES, BATCH = 8, 60, 4  # on other tracks: queries of one fit
-PENALTY = 1.0  # of the squared weights of the encoding, in labels' standard deviations
-WINDOW = 20.0  # labels further below the best one count as that far below it [points]
 
 
-def search(session: Session, rng: np.random.Generator) -> None:
+def search(
+    session: Session,
+    rng: np.random.Generator,
+    *,
+    initial: int = 3,
+    penalty: float = 1.0,
+    window: float = 20.0,
+) -> None:
     look = _Costs(session)
     free = _free_labels(session, rng) if session.task.sources else {}
     pool = list(free)
     if pool:
         best = _best(session, [look.imagined(d, float(free[d].mean())) for d in pool])
         session.recommend(best[len(best) // 2])  # one may be named blindly
-        first = sorted(pool, key=lambda design: -free[design].mean())[:INITIAL]
+        first = sorted(pool, key=lambda design: -free[design].mean())[:initial]
     else:
-        first = [draw(session, rng) for _ in range(3 * INITIAL)]
+        first = [draw(session, rng) for _ in range(3 * initial)]
     for design in first:
         session.query(design)
         _recommend(session, bool(pool))
@@ -52,7 +63,7 @@ def search(session: Session, rng: np.random.Generator) -> None:
             or near_the_best(session, fitness, PARENTS, CANDIDATES, BATCH, rng)
             or [draw(session, rng)]
         )
-        predicted = _fit(session, free, designs)
+        predicted = _fit(session, free, designs, penalty, window)
         guesses = [look.imagined(design, value) for design, value in zip(designs, predicted, strict=True)]
         for guess in sorted(guesses, key=fitness)[: 1 if pool else BATCH]:
             session.query(guess.design)
@@ -99,14 +110,16 @@ def _features(session: Session, free: dict[Design, np.ndarray], designs: list[De
     return np.hstack([10 * np.array([free[design] for design in designs]), encoded])
 
 
-def _fit(session: Session, free: dict[Design, np.ndarray], designs: list[Design]) -> np.ndarray:
+def _fit(
+    session: Session, free: dict[Design, np.ndarray], designs: list[Design], penalty: float, window: float
+) -> np.ndarray:
     """Accuracies of designs by ridge regression on what was observed [%]."""
     observed = [seen.design for seen in session.observations]
     labels = np.array([seen.values["accuracy"] for seen in session.observations])
-    labels = np.maximum(labels, labels.max() - WINDOW)
+    labels = np.maximum(labels, labels.max() - window)
     x = _features(session, free, observed)
     centre = x.mean(axis=0)
-    gram = (x - centre) @ (x - centre).T + PENALTY * np.eye(len(x))
+    gram = (x - centre) @ (x - centre).T + penalty * np.eye(len(x))
     dual = np.linalg.solve(gram, labels - labels.mean())
     return labels.mean() + (_features(session, free, designs) - centre) @ ((x - centre).T @ dual)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,6 +17,7 @@ from scipy.stats import wilcoxon
 import nasbench_imc as nbi
 from nasbench_imc.building import hybrid
 from nasbench_imc.building.tasks import Plan, freeze
+from nasbench_imc.building.training_log import TrainingRun
 from nasbench_imc.hardware import grid
 from nasbench_imc.runs.execute import searcher_rng
 from nasbench_imc.scoring import regret_curve
@@ -31,6 +32,8 @@ EPOCHS, DRAWS = 9, 8  # and an entry of the curve before the first epoch
 RUNGS = ("curve-0", "curve-1", "curve-3", "draws-8")  # 0.04, 0.14, 0.36 and all of the price
 METHODS = (successive_halving, hyperband, asha)
 SEEDS = range(20)
+ETA = 3  # the default of all three
+SUPERNET = 60.0  # what it took [core-s], 6 full labels
 
 
 def _evaluated(code: str) -> dict[str, np.ndarray]:
@@ -47,13 +50,23 @@ def _evaluated(code: str) -> dict[str, np.ndarray]:
     epoch = float(np.exp(np.clip(0.2 * standing + rng.normal(0, 0.3), -0.7, 0.7)))
     members = {
         "about": np.array(
-            json.dumps({"code": code, "seed": 0, "protocol": "short", "pixels": "folder", "torch": "2.0"})
+            json.dumps(
+                {
+                    "code": code,
+                    "seed": 0,
+                    "protocol": "short",
+                    "pixels": "folder",
+                    "torch": "2.0",
+                    "recipe": {"parent": "super", "parent_seed": None},
+                }
+            )
         ),
         "compressions": np.array([(8, 0.0)]),
         "cell_compression": np.array([0]),
         "cell_class": np.array([CHIP.accuracy_class], dtype="S"),
         "cell_time": np.array(["1d"], dtype="S"),
         "accuracy_digital": np.full(2, final),
+        "curve_epochs": epochs.astype(float),
         "learning_curve": np.clip(10 + (final - 10) * (1 - np.exp(-(epochs + 1) / 3)) + noise, 0, 100),
         "measured/training_seconds": epoch * np.array([0.4, *[1.0] * EPOCHS]),
         "measured/evaluation_seconds": np.array(0.1),
@@ -68,20 +81,21 @@ def _evaluated(code: str) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> nbi.Benchmark:
-    """All networks of the space on one chip."""
+    """All networks of the space on one chip, inheriting from a super-network."""
+    runs = [TrainingRun("super", 0, None, {}, {"seconds": [SUPERNET]})]
     evaluated, folder = tmp_path_factory.mktemp("evaluated"), tmp_path_factory.mktemp("tables")
     for row, code in enumerate(Hybrid().architectures):
         np.savez(evaluated / f"{row}.npz", **_evaluated(code))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hybrid, "grid", lambda: [CHIP])
-        hybrid.pack(evaluated, folder / "hybrid.h5", log=lambda message: None)
+        hybrid.pack(evaluated, folder / "hybrid.h5", runs=runs, log=lambda message: None)
         patch.setenv(files.DATA_VARIABLE, str(folder))
         return nbi.load("hybrid")
 
 
 @pytest.fixture(scope="module")
 def task(table: nbi.Benchmark) -> nbi.Task:
-    """Its budget is that of thirty full labels."""
+    """Its budget is that of thirty full labels, beyond the super-network."""
     return freeze(Plan("hybrid/pcm-1d/F", "dev", (CHIP.id,), budget=30, multi_fidelity=True), table)
 
 
@@ -102,8 +116,15 @@ class Run:
 
     @property
     def climbs(self) -> list[nbi.Observation]:
-        """The answers after those of the first design, which shows the prices."""
-        return self.answers[len(self.session.task.fidelities) :]
+        """The answers after those of the two designs that are asked for first."""
+        return self.answers[1 + len(self.session.task.fidelities) :]
+
+    @property
+    def prices(self) -> np.ndarray:
+        """What the label of each rung takes from scratch, as the second design shows, (rungs,) [core-s]."""
+        levels = self.session.task.fidelities
+        prices = np.cumsum([seen.cost_charged for seen in self.answers[1 : 1 + len(levels)]])
+        return prices[[levels.index(level) for level in RUNGS]]
 
 
 @pytest.fixture(scope="module")
@@ -144,13 +165,6 @@ def brackets(climbs: list[nbi.Observation]) -> list[list[list[nbi.Observation]]]
     return [list(bracket.values()) for bracket in found]
 
 
-def shown(run: Run) -> np.ndarray:
-    """What the label of each rung takes from scratch, by the first design, (rungs,) [core-s]."""
-    levels = run.session.task.fidelities
-    prices = np.cumsum([seen.cost_charged for seen in run.answers[: len(levels)]])
-    return prices[[levels.index(level) for level in RUNGS]]
-
-
 def most_accurate(seen: Iterable[nbi.Observation]) -> list[nbi.Design]:
     return [each.design for each in sorted(seen, key=lambda each: -each.values["accuracy"])]
 
@@ -168,14 +182,30 @@ def most_accurate(seen: Iterable[nbi.Observation]) -> list[nbi.Design]:
     ],
 )
 def test_rungs_are_about_a_factor_of_three_apart(prices: list[float], chosen: list[int]) -> None:
-    assert halving.spaced(prices) == chosen
+    assert halving.spaced(prices, ETA) == chosen
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_factor(table, task, method: ModuleType) -> None:
+    """With 2 the rungs are nearer to each other, and about half of each climbs on."""
+    with task.session(0, table) as session, pytest.raises(nbi.BudgetExhausted):
+        method.search(session, searcher_rng(task, 0), eta=2)
+    climbs = session.observations[1 + len(task.fidelities) :]
+    counts = Counter(seen.fidelity for seen in climbs)
+    assert list(counts) == ["curve-0", "curve-1", "curve-2", "curve-4", "draws-8"]
+    if method is not hyperband:  # whose brackets also begin higher
+        for below, above in pairwise(counts.values()):
+            assert above == pytest.approx(below / 2, rel=0.35)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_second_is_paid_twice(ran, table, task, method: ModuleType) -> None:
     run = ran(method, task)
-    first = run.answers[: len(task.fidelities)]
+    payer, *first = run.answers[: 1 + len(task.fidelities)]
+    assert payer.fidelity == task.fidelities[0]
+    assert payer.cost_charged > SUPERNET
     assert [seen.fidelity for seen in first] == list(task.fidelities)
+    assert {seen.design for seen in first}.isdisjoint({payer.design})
     assert len({seen.design for seen in first}) == 1
     charged: dict[nbi.Design, float] = defaultdict(float)
     highest: dict[nbi.Design, int] = defaultdict(int)
@@ -184,6 +214,7 @@ def test_no_second_is_paid_twice(ran, table, task, method: ModuleType) -> None:
         highest[seen.design] = max(highest[seen.design], task.fidelities.index(seen.fidelity))
     for design, level in highest.items():
         seconds = fidelity_label(table, design, "1d", task.fidelities[level], 0).seconds
+        seconds += SUPERNET if design == payer.design else 0
         assert charged[design] == pytest.approx(seconds, abs=1e-4)
     assert run.session.charged == pytest.approx(sum(charged.values()))
     assert 0.95 * task.budget < run.session.charged <= task.budget
@@ -203,14 +234,15 @@ def test_successive_halving_keeps_the_best_third(ran, task, seed: int) -> None:
     run = ran(successive_halving, task, seed)
     bracket = brackets(run.climbs)[0]
     assert len(bracket) == len(RUNGS)
-    prices = shown(run)
-    budget = task.budget - prices[-1]
-    share = np.diff(prices, prepend=0) / halving.ETA ** np.arange(len(RUNGS))
+    prices = run.prices
+    first = run.answers[: 1 + len(task.fidelities)]
+    budget = task.budget - sum(seen.cost_charged for seen in first)
+    share = np.diff(prices, prepend=0) / ETA ** np.arange(len(RUNGS))
     due = budget * np.cumsum(share) / share.sum()
     spent = np.cumsum([sum(seen.cost_charged for seen in rung) for rung in bracket])
     assert spent[0] >= due[0]
     for k, (below, above) in enumerate(pairwise(bracket), start=1):
-        third = len(below) // halving.ETA
+        third = len(below) // ETA
         assert [seen.design for seen in above] == most_accurate(below)[: len(above)]
         assert third / 2 < len(above) <= third
         if len(above) < third and k < len(RUNGS) - 1:  # at the top the next one may not have fitted
@@ -222,13 +254,13 @@ def test_successive_halving_keeps_the_best_third(ran, task, seed: int) -> None:
 def test_hyperband_has_a_bracket_for_each_rung(ran, task, seed: int) -> None:
     """Each keeps the best third at each rung, and takes as much as four full labels."""
     run = ran(hyperband, task, seed)
-    prices = shown(run)
+    prices = run.prices
     complete = brackets(run.climbs)[:-1]
     assert len(complete) >= 4
     assert [len(bracket) for bracket in complete] == [4 - k % 4 for k in range(len(complete))]
     for bracket in complete:
         for below, above in pairwise(bracket):
-            assert [seen.design for seen in above] == most_accurate(below)[: len(below) // halving.ETA]
+            assert [seen.design for seen in above] == most_accurate(below)[: len(below) // ETA]
         rises = np.diff(prices[-len(bracket) :], prepend=0)
         taken = sum(rise * len(rung) for rise, rung in zip(rises, bracket, strict=True))
         assert taken / prices[-1] == pytest.approx(len(RUNGS), rel=0.25)
@@ -241,7 +273,7 @@ def test_asha_promotes_as_soon_as_it_can(ran, task, seed: int) -> None:
     for seen in ran(asha, task, seed).climbs:
         due = None
         for rung in (2, 1, 0):
-            best = most_accurate(rungs[rung].values())[: len(rungs[rung]) // halving.ETA]
+            best = most_accurate(rungs[rung].values())[: len(rungs[rung]) // ETA]
             due = due or next(((d, rung + 1) for d in best if d not in rungs[rung + 1]), None)
         rung = RUNGS.index(seen.fidelity)
         if due:
@@ -251,9 +283,7 @@ def test_asha_promotes_as_soon_as_it_can(ran, task, seed: int) -> None:
             assert seen.design not in rungs[0]
         rungs[rung][seen.design] = seen
     for below, above in pairwise(rungs):
-        assert (
-            len(below) // halving.ETA - 1 <= len(above) <= 0.5 * len(below)
-        )  # some were best for a time alone
+        assert len(below) // ETA - 1 <= len(above) <= 0.5 * len(below)  # some were best for a time alone
 
 
 def test_asha_goes_on_where_there_are_no_new_designs(table, task) -> None:
@@ -270,7 +300,7 @@ def test_asha_goes_on_where_there_are_no_new_designs(table, task) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_best_at_the_highest_rung_stands(ran, task, method: ModuleType) -> None:
-    """And not the design that showed the prices, though it has a full label from the beginning."""
+    """And not the design that shows the prices, though it has a full label from the beginning."""
     run = ran(method, task)
     best: dict[int, nbi.Observation] = {}
     expected = []

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasbench_imc.building import hybrid
+from nasbench_imc.building import archive, hybrid
 from nasbench_imc.building.evaluation_files import Grid, read_evaluation
+from nasbench_imc.building.training_log import TrainingRun
 from nasbench_imc.errors import TableError
 from nasbench_imc.hardware import grid, network_costs
 from nasbench_imc.spaces import Hybrid
@@ -85,7 +86,8 @@ BAD = {
     "score_subset": (lambda a: a + 100, "score_subset has a value outside 0 to 100"),
     "search_full": (lambda a: -a, "search_full has a value outside"),
     "accuracy_digital": (lambda a: a[:1], "accuracy_digital"),
-    "learning_curve": (lambda a: a[:0], "learning_curve has shape"),
+    "curve_epochs": (lambda a: a[::-1], "curve_epochs must rise"),
+    "learning_curve": (lambda a: a[:0], r"learning_curve is .* of shape \(0,\)"),
     "measured/training_seconds": (lambda a: a[:-1], "training_seconds"),
     "measured/evaluation_seconds": (lambda a: -a, "negative"),
     "weights_sha256": (lambda a: np.array("abc"), "hexadecimal"),
@@ -210,7 +212,7 @@ def test_fewer_draws_or_epochs_are_another_grid(write, evaluation):
     path = write(
         "b.npz",
         "a16x1-a24x2-a32x1",
-        **{name: other[name][1:] for name in ("learning_curve", "measured/training_seconds")},
+        **{name: other[name][1:] for name in ("curve_epochs", "learning_curve", "measured/training_seconds")},
     )
     with pytest.raises(TableError, match=r"b\.npz declares another grid .* epochs"):
         pack(path)
@@ -264,6 +266,70 @@ def test_packing_twice_gives_the_same_bytes_whatever_the_files_are_called(pilot,
     for number, path in enumerate(sorted(pilot.rglob("*.npz"), reverse=True)):
         shutil.copy(path, other / f"{number:03}.npz")
     assert first.read_bytes() == hybrid.pack(other, tmp_path / "b.h5", log=quiet).read_bytes()
+
+
+INHERITS = {"parent": "uniform-9", "parent_seed": None}
+
+
+def test_a_supernetwork_that_no_run_tells_of_is_refused(write, evaluation):
+    path = write(about=with_about(evaluation(CODE), recipe=INHERITS)["about"])
+    with pytest.raises(
+        TableError, match="super-network uniform-9 of seed 0, whose training is not in the log"
+    ):
+        pack(path)
+
+
+def test_seconds_of_supernetworks_by_training_seed(write, evaluation, tmp_path):
+    runs = [
+        TrainingRun("uniform-9", seed, code, {}, {"seconds": [100.0 + seed, 20.0]})
+        for seed, code in ((0, None), (1, None), (2, "a network"))
+    ]
+    own = {"recipe": INHERITS}
+    path = write("a.npz", about=with_about(evaluation(CODE), **own)["about"])
+    write("b.npz", seed=1, about=with_about(evaluation(CODE, 1), **own)["about"])
+    table = hybrid.pack(path.parent, tmp_path / "own.h5", runs=runs, log=quiet)
+    with h5py.File(table) as file:
+        assert file["training/supernet_seconds"][:].tolist() == [120.0, 121.0]
+    shared = {"recipe": {**INHERITS, "parent_seed": 0}}
+    write("b.npz", seed=1, about=with_about(evaluation(CODE, 1), **shared)["about"])
+    table = hybrid.pack(path.parent, tmp_path / "shared.h5", runs=runs, log=quiet)
+    with h5py.File(table) as file:
+        assert file["training/supernet_seconds"][:].tolist() == [120.0, 120.0]
+
+
+def proxies_file(path, codes, values):
+    """Two proxies of each network."""
+    seconds = np.arange(2.0 * len(codes)).reshape(-1, 2)
+    archive.write(
+        path,
+        {"about": np.array("{}"), "codes": np.array(codes, "S"), "names": np.array(["snip", "naswot"], "S"),
+         "values": values},
+        measured={"seconds": seconds},
+    )  # fmt: skip
+    return path
+
+
+def test_proxies_are_packed_in_the_tables_order(write, tmp_path):
+    codes = ["a32x2-a24x2-a32x1", CODE, "c16x1-c24x1-c32x1"]
+    values = np.array([[1.5, -2.0], [3.25, 4.0], [0.0, 7.0]])
+    kept = proxies_file(tmp_path / "proxies.npz", codes, values)
+    write("a.npz", codes[2])
+    path = write("b.npz")
+    with h5py.File(hybrid.pack(path.parent, tmp_path / "t.h5", proxies=kept, log=quiet)) as file:
+        rows = [codes.index(code.decode()) for code in file["architectures"][:]]
+        for column, name in enumerate(("snip", "naswot")):
+            assert file[f"proxy/{name}"][:].tolist() == values[rows, column].tolist()
+            assert file[f"proxy_seconds/{name}"][:].tolist() == [2 * row + column for row in rows]
+
+
+def test_missing_or_infinite_proxies_are_named(write, tmp_path):
+    path = write()
+    kept = proxies_file(tmp_path / "few.npz", ["c16x1-c24x1-c32x1"], np.zeros((1, 2)))
+    with pytest.raises(TableError, match=rf"few\.npz lacks the proxies of 1 networks, {CODE}"):
+        hybrid.pack(path.parent, tmp_path / "t.h5", proxies=kept, log=quiet)
+    kept = proxies_file(tmp_path / "nan.npz", [CODE], np.array([[1.0, np.inf]]))
+    with pytest.raises(TableError, match=rf"nan\.npz: naswot is not finite for {CODE}"):
+        hybrid.pack(path.parent, tmp_path / "t.h5", proxies=kept, log=quiet)
 
 
 # ---- what is in the file ------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from nasbench_imc.building import supernet  # noqa: E402
+from nasbench_imc.building.branches import branch_of, branches  # noqa: E402
 from nasbench_imc.building.cifar10 import Cifar10  # noqa: E402
 from nasbench_imc.building.networks import HybridNetwork  # noqa: E402
 from nasbench_imc.spaces.hybrid import OPERATORS, Hybrid, stages  # noqa: E402
@@ -84,3 +85,38 @@ def test_training_lowers_the_loss_and_is_repeatable(data):
     first, second = (supernet.train_shared(data, recipe, seed=1) for _ in range(2))
     assert first.training_loss == second.training_loss
     assert np.mean(first.training_loss[-3:]) < np.mean(first.training_loss[:3]) - 0.1
+
+
+def test_branches_partition_the_space():
+    for stages_fixed, count in ((0, 1), (1, 12), (2, 144), (3, 1_728)):
+        found = branches(stages_fixed)
+        assert len(found) == count
+        of = [branch_of(code, stages_fixed) for code in SPACE.architectures]
+        assert set(of) == set(found)
+        assert {of.count(branch) for branch in found[:3]} == {1_728 // count}
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "fair"])
+def test_a_branch_samples_its_own_networks_alone(sampling):
+    groups = supernet.sampled(sampling, np.random.default_rng(0), "a40x2-c56x1")
+    seen = {code for _ in range(60) for code in next(groups)}
+    assert {code.split("-", 1)[1] for code in seen} == {"a40x2-c56x1"}
+    assert len(seen) > 8  # of twelve
+
+
+def test_a_branch_starts_from_its_parent_and_holds_what_its_networks_need(data, weights):
+    start = {name: weight.detach() + 1 for name, weight in weights.items()}
+    recipe = supernet.SharedRecipe(epochs=0, branch_stages=1)
+    kept = supernet.train_shared(data, recipe, 0, branch="m56x2", start=start).weights
+    for code in SPACE.architectures[11::97]:
+        inside = code.endswith("m56x2")
+        assert (set(supernet.shared_names(code).values()) <= set(kept)) == inside
+    assert all(torch.equal(value, start[name]) for name, value in kept.items())
+    trained = supernet.train_shared(
+        data, supernet.SharedRecipe(epochs=1, batch=64, branch_stages=1), 0, branch="m56x2", start=start
+    ).weights
+    again = supernet.train_shared(
+        data, supernet.SharedRecipe(epochs=1, batch=64, branch_stages=1), 0, branch="m56x2", start=start
+    ).weights
+    assert any(not torch.equal(value, start[name]) for name, value in trained.items())
+    assert all(torch.equal(value, again[name]) for name, value in trained.items())

@@ -56,7 +56,7 @@ def ran(job: TrainJob) -> dict[str, np.ndarray]:
 def test_a_recipe_without_epochs_is_inheritance_alone(shared, data):
     job = TrainJob(CODE, 1, "uniform-100+0", shared)
     held = ran(job)
-    weights = train_jobs.load_weights(shared.supernet("uniform-100", 1))
+    weights = train_jobs.load_weights(shared.supernet("uniform-100", 1, "c16x1-c24x1-c32x1"))
     network = supernet.inherit(weights, CODE, data.train, 2, seed=1)
     assert held["test_accuracy"] == training.accuracy(network, data.test)
     assert held["inherited_accuracy"] == training.accuracy(network, data.validation)
@@ -76,7 +76,7 @@ def test_equal_jobs_give_equal_results(shared, recipe):
 @pytest.mark.parametrize(("ending", "parent"), [("", 1), ("-from-0", 0)])
 def test_weights_are_inherited_from_the_seed_that_the_recipe_says(shared, data, ending, parent):
     held = ran(TrainJob(CODE, 1, f"uniform-100+0{ending}", shared))
-    weights = train_jobs.load_weights(shared.supernet("uniform-100", parent))
+    weights = train_jobs.load_weights(shared.supernet("uniform-100", parent, "c16x1-c24x1-c32x1"))
     network = supernet.inherit(weights, CODE, data.train, 2, seed=1)
     assert held["test_accuracy"] == training.accuracy(network, data.test)
     assert held["inherited_accuracy"] == training.accuracy(network, data.validation)

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasbench_imc.building.training_log import TrainingRun, merged, read_folder, read_log, write_log
+from nasbench_imc.building.training_log import (
+    TrainingRun,
+    merged,
+    read_folder,
+    read_log,
+    shared_seconds,
+    write_log,
+)
 from nasbench_imc.errors import LogError
 
 CODE = "c16x1-a24x1-m32x1"
@@ -40,6 +47,41 @@ def test_a_folder_is_gathered_without_weights_and_read_back_as_it_was(tmp_path):
     assert alone.values == {"seconds": [1.5, 0.1 + 0.2], "test_accuracy": 71.25}
     assert (parent.recipe, parent.seed, parent.code) == ("uniform-100", 2, None)
     assert log.stat().st_size < 500
+
+
+def test_branches_are_gathered_each_by_its_name(tmp_path):
+    for branch in ("c32x1", "a56x2"):
+        path = tmp_path / "supernet" / "uniform-9-s3-1" / "seed-1" / f"{branch}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        about = {"recipe": {"branch_stages": 1}, "seed": 1, "branch": branch}
+        np.savez_compressed(path, about=np.array(json.dumps(about)), seconds=np.array([3.0]))
+    found = read_folder(tmp_path)
+    assert [(run.recipe, run.seed, run.code) for run in found] == [
+        ("uniform-9-s3-1", 1, "a56x2"),
+        ("uniform-9-s3-1", 1, "c32x1"),
+    ]
+    assert all(run.shared for run in found)
+    path.rename(path.with_name("m32x1.npz"))
+    with pytest.raises(LogError, match="holds another run"):
+        read_folder(tmp_path)
+
+
+def test_a_super_network_costs_what_all_it_descends_from_took():
+    def run(recipe, seconds, code=None, **settings):
+        return TrainingRun(recipe, 0, code, {"recipe": settings}, {"seconds": seconds})
+
+    runs = [
+        run("root", [100.0, 20.0]),
+        run("three", [7.0], "c32x1", parent="root", branch_stages=1),
+        run("three", [5.0, 4.0], "c32x2", parent="root", branch_stages=1),  # two of twelve
+        run("orphan", [1.0], "c32x2", parent="lost", branch_stages=1),
+        run("three+1", [5.0], CODE, parent="three"),
+    ]
+    found = shared_seconds(runs)
+    assert found["root", 0] == 120
+    assert found["three", 0] == 120 + 12 * 8
+    assert np.isnan(found["orphan", 0])
+    assert ("three+1", 0) not in found
 
 
 numbers = st.floats(0, 100)

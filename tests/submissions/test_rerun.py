@@ -23,6 +23,7 @@ from nasbench_imc.runs.execute import execute
 from nasbench_imc.runs.log import RunLog, log_path, read_logs, write_log
 from nasbench_imc.runs.methods import find_method, parse_method
 from nasbench_imc.submissions import replay
+from nasbench_imc.submissions.child import PipedSession
 from nasbench_imc.submissions.pack import pack
 from nasbench_imc.submissions.permuted import Relabelling, interval_of_mean
 from nasbench_imc.submissions.rerun import Seeds, draw_seeds, rerun, run_confined
@@ -481,3 +482,10 @@ def test_reference_searchers_run_confined(name: str, tmp_path: Path) -> None:
     assert result["all"]["failures"] == 0
     (log,) = read_logs(tmp_path / "out" / "logs")
     assert log.charged == task.budget
+
+
+def test_a_piped_session_offers_what_a_session_does() -> None:
+    with TASK.session(0) as session:
+        offered = {name for name in dir(session) if not name.startswith("_")} - {"events"}  # the runner's
+    piped: Any = None  # a channel that nothing is sent through
+    assert offered <= set(dir(PipedSession(piped, TASK, 0)))

@@ -71,7 +71,7 @@ def refused(
 ) -> Any:
     events = [dict(event) for event in log.events]
     change(events)
-    charged = sum(event.get("charged", 1) for event in events if "query" in event)
+    charged = sum(event.get("charged", 1) for event in events if "recommend" not in event)
     with pytest.raises(Refused, match=reason) as caught:
         replay_log(task, replace(log, events=tuple(events), charged=charged), "log")
     return caught.value.difference
@@ -121,3 +121,53 @@ def test_by_a_wrong_clock(
 ) -> None:
     task, log = clocked
     assert refused(task, replace(log, proposals=40), change, reason).field in field.split("|")
+
+
+def looks_first(session: nbi.Session, rng: np.random.Generator) -> None:
+    """Proxies of every design, twice, then labels from the best to the worst by them."""
+    designs = [nbi.Design(arch, PCM) for arch in session.task.load_table().architectures]
+    looks = [session.proxies(design)["snip"] for design in designs * 2]
+    for k in np.argsort(looks[: len(designs)])[::-1]:
+        session.query(designs[k])
+
+
+@pytest.fixture
+def looked(inheriting: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[nbi.Task, RunLog]:
+    monkeypatch.setenv(files.DATA_VARIABLE, str(inheriting))
+    bench = nbi.load("hybrid")
+    monkeypatch.setattr(_Designs, "noise", lambda self: np.zeros(len(self.column("accuracy"))))
+    task = freeze(Plan("hybrid/pcm-1d/F", "dev", (PCM,), budget=3, multi_fidelity=True), bench)
+    monkeypatch.setattr(bench, "official", True)
+    monkeypatch.setattr(nbi.Task, "load_table", lambda self: bench)
+    return task, execute(looks_first, "looks", task, 0, 60.0)
+
+
+def test_proxies_and_the_supernetwork(looked: tuple[nbi.Task, RunLog]) -> None:
+    task, log = looked
+    assert (log.end, log.error) == ("budget", "")
+    assert [event["charged"] for event in log.events[:4]] == [0.25] * 4
+    assert log.events[4]["charged"] > 500
+    replay_log(task, log, "log")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "reason"),
+    [
+        (lambda events: events[1].update(charged=0.125), "charged", "not what a session says"),
+        (lambda events: events[1].update(proxies=events[0]["proxies"]), "proxies", "line 2 has it"),
+        (lambda events: events[1].update(proxies={"arch": "c16"}), "proxies", "a session refuses it"),
+        (lambda events: events[4].update(charged=events[4]["charged"] - 500), "charged", "not what"),
+        (lambda events: events[2].update(proposals=1), "proposals", "out of order|is a proposal"),
+    ],
+)
+def test_proxies_at_another_price(
+    looked: tuple[nbi.Task, RunLog], change: Callable[[Any], object], field: str, reason: str
+) -> None:
+    task, log = looked
+    assert refused(task, log, change, reason).field == field
+
+
+def test_proxies_where_they_are_free() -> None:
+    log = execute(transfers, "transfers", T, 0, 60.0)
+    look = {"proxies": log.events[1]["query"], "charged": 0.0, "proposals": 1}
+    assert refused(T, log, lambda events: events.insert(0, look), "it costs nothing here").line == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,67 @@ def test_a_query_that_ends_after_a_checkpoint_does_not_count_for_it(measured, ta
     stands = standing(task, s.events())
     for at, named in zip(task.checkpoints, stands, strict=True):
         assert named == ([design] if s.charged <= at else [])
+
+
+@pytest.fixture(scope="module")
+def inherited(inheriting):
+    """A table whose networks inherit from a super-network, and a task."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(files.DATA_VARIABLE, str(inheriting))
+        patch.setattr(tasks._Designs, "noise", lambda self: np.zeros(len(self.column("accuracy"))))
+        bench = nbi.load("hybrid")
+        return bench, freeze(Plan("hybrid/pcm-1d/F", "dev", (PCM,), budget=3, multi_fidelity=True), bench)
+
+
+def test_the_supernetwork_is_charged_once(inherited):
+    bench, task = inherited
+    designs = [nbi.Design(code, PCM) for code in bench.architectures[:2]]
+    own = [bench.training(design.arch).seconds for design in designs]
+    with task.session(0, bench) as s:
+        assert s.query(designs[0], "curve-0").cost_charged == pytest.approx(500 + own[0][0])
+        assert s.query(designs[0], "curve-1").cost_charged == pytest.approx(own[0][1])
+        assert s.query(designs[1], "curve-0").cost_charged == pytest.approx(own[1][0])
+        assert s.charged == pytest.approx(sum(event["charged"] for event in s.events()))
+    assert min(task.checkpoints) > 500
+    assert task.frozen.random_regret[-1] < task.frozen.best - task.frozen.worst  # some designs were done
+
+
+def test_proxies_are_charged_once_an_architecture_by_the_clock(inherited):
+    bench, task = inherited
+    design = nbi.Design(bench.architectures[2], PCM)
+    with task.session(0, bench) as s:
+        assert s.proxies(design) == {"snip": 2.0}
+        assert (s.charged, s.proposals) == (0.25, 1)
+        assert s.proxies(design) == {"snip": 2.0}
+        assert (s.charged, s.proposals) == (0.25, 2)
+        assert s.events() == [{"proxies": {"arch": design.arch}, "charged": 0.25, "proposals": 1}]
+        seen = s.query(design)
+        assert seen.cost_charged > 500  # the super-network is not paid by a proxy
+    assert standing(task, s.events())[-1] == [design]
+    assert bench.table("proxy_snip")["proxy_snip"].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_proxies_that_do_not_fit_are_not_charged(inherited):
+    bench, task = inherited
+    with replace(task, budget=0).session(0, bench) as s:
+        with pytest.raises(nbi.BudgetExhausted, match=r"proxies of this design take 0\.25"):
+            s.proxies(nbi.Design(bench.architectures[0], PCM))
+        assert (s.charged, s.events()) == (0, [])
+
+
+def test_proxies_are_free_where_queries_are_counted_and_empty_where_there_are_none(inherited, bench):
+    table, _ = inherited
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks._Designs, "noise", lambda self: np.zeros(len(self.column("accuracy"))))
+        task = freeze(Plan("hybrid/pcm-1d/S", "dev", (PCM,), budget=3), table)
+    with task.session(0, table) as s:
+        assert s.proxies(nbi.Design(table.architectures[1], PCM)) == {"snip": 1.0}
+        assert (s.charged, s.proposals, s.events()) == (0, 1, [])
+    with nbi.task("nb201/sram-digital/S-accuracy").session(0) as s:
+        assert s.proxies(nbi.Design(bench.architectures[0], s.task.hardware[0])) == {}
+        assert s.proposals == 1
+    with pytest.raises(nbi.UnavailableError, match="no zero-cost proxies"):
+        bench.proxies(bench.architectures[0])
 
 
 def test_noise_of_measured_labels_is_how_far_search_is_from_score(measured):

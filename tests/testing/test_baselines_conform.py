@@ -1,19 +1,24 @@
 """The shipped searchers keep what every searcher is asked to keep."""
 
+import pytest
+
 from nasbench_imc.testing import SearcherSuite
 from nasbench_imc_baselines import (
     analognas,
     asha,
     bananas,
     gibbon,
+    gp,
     hyperband,
     joint_ga,
     local_search,
     moead,
     nsga2,
+    qnehvi,
     random_search,
     regularized_evolution,
     reinforce,
+    smac,
     sms_emoa,
     successive_halving,
     tpe,
@@ -37,6 +42,18 @@ class TestGibbon(SearcherSuite):
     searcher = staticmethod(gibbon.search)
 
 
+class TestGP(SearcherSuite):
+    searcher = staticmethod(gp.search)
+    tracks = ("C", "M")  # limits, and several objectives: each step takes half a second
+    budget = 12
+
+
+@pytest.mark.slow
+class TestGPOnEveryTrack(SearcherSuite):
+    searcher = staticmethod(gp.search)
+    budget = 12
+
+
 class TestHyperband(SearcherSuite):
     searcher = staticmethod(hyperband.search)
 
@@ -57,6 +74,18 @@ class TestNSGA2(SearcherSuite):
     searcher = staticmethod(nsga2.search)
 
 
+class TestQNEHVI(SearcherSuite):
+    searcher = staticmethod(qnehvi.search)
+    tracks = ("C", "M")
+    budget = 12
+
+
+@pytest.mark.slow
+class TestQNEHVIOnEveryTrack(SearcherSuite):
+    searcher = staticmethod(qnehvi.search)
+    budget = 12
+
+
 class TestRandomSearch(SearcherSuite):
     searcher = staticmethod(random_search.search)
 
@@ -67,6 +96,12 @@ class TestRegularizedEvolution(SearcherSuite):
 
 class TestReinforce(SearcherSuite):
     searcher = staticmethod(reinforce.search)
+
+
+class TestSMAC(SearcherSuite):
+    searcher = staticmethod(smac.search)
+    tracks = ("C", "J", "M")
+    budget = 12
 
 
 class TestSMSEMOA(SearcherSuite):

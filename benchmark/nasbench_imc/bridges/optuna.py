@@ -32,10 +32,13 @@ def distributions(task: Task) -> dict[str, BaseDistribution]:
     return {name: CategoricalDistribution(choices) for name, choices in task.domain.variables.items()}
 
 
-def create_study(session: Session, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
-    """A study in memory that minimises as many objectives as the task has."""
+def create_study(
+    session: Session, sampler: optuna.samplers.BaseSampler, objectives: int | None = None
+) -> optuna.Study:
+    """A study in memory that minimises as many objectives as the task has, or as many as stated."""
+    count = len(session.task.objectives) if objectives is None else objectives
     with _quiet():
-        return optuna.create_study(directions=["minimize"] * len(session.task.objectives), sampler=sampler)
+        return optuna.create_study(directions=["minimize"] * count, sampler=sampler)
 
 
 def objective(session: Session) -> Callable[[optuna.Trial], float | tuple[float, ...]]:

@@ -16,6 +16,7 @@ from nasbench_imc.building import archive
 from nasbench_imc.building.codes import decode
 from nasbench_imc.building.evaluation import COMPRESSIONS, declared_grid, evaluate
 from nasbench_imc.building.train_jobs import Folders, TrainJob, prepare, processor
+from nasbench_imc.building.training import mark_epochs
 from nasbench_imc.errors import BenchmarkError
 
 
@@ -66,6 +67,7 @@ class EvaluateJob:
             [[held["inherited_accuracy"]] if inherited else [], held["validation_accuracy"]]
         )
         about = json.loads(held["about"].item())
+        epochs = mark_epochs(about["recipe"]["epochs"], len(data.train) // about["recipe"]["batch"])
         archive.write(
             self.path,
             {
@@ -90,6 +92,7 @@ class EvaluateJob:
                 **{f"{part}_subset": values for part, values in done.subset.items()},
                 **{f"{part}_full": values for part, values in done.full.items()},
                 "accuracy_digital": np.array([held["test_accuracy"], curve[-1]], dtype=np.float32),
+                "curve_epochs": np.array([*([0.0] if inherited else []), *epochs]),
                 "learning_curve": curve,
                 "weights_sha256": np.array(weights_digest(held)),
             },

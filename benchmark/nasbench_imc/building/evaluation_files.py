@@ -33,6 +33,7 @@ _MEMBERS = (
     "score_full",
     "search_full",
     "accuracy_digital",
+    "curve_epochs",
     "learning_curve",
     "measured/training_seconds",
     "measured/evaluation_seconds",
@@ -55,8 +56,8 @@ class Grid:
         Accuracy class, and time since programming or "" where the accuracy serves every time.
     draws : int
         Noise draws of every accuracy.
-    epochs : int
-        Length of the learning curve.
+    epochs : tuple of float, length E
+        Epochs of individual training at each entry of the learning curve, rising; 0: before it.
     """
 
     compressions: tuple[tuple[int, float], ...]
@@ -64,7 +65,7 @@ class Grid:
     cell_class: tuple[str, ...]
     cell_time: tuple[str, ...]
     draws: int
-    epochs: int
+    epochs: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Evaluation:
     score_digital, search_digital : float
         Accuracy in floating point, before coding [%].
     learning_curve : ndarray, shape (E,)
-        Validation accuracy after each epoch [%].
+        Validation accuracy at each of the grid's epochs [%].
     training_seconds : ndarray, shape (E,)
         [core-s]
     evaluation_seconds : float
@@ -176,7 +177,7 @@ def _checked(path: Path, sha256: str, arrays: dict[str, np.ndarray]) -> Evaluati
     about = _about(arrays["about"])
     grid = _grid(arrays)
     digital = _accuracies(arrays, "accuracy_digital", (2,))
-    seconds = _numbers(arrays, "measured/training_seconds", (grid.epochs,))
+    seconds = _numbers(arrays, "measured/training_seconds", (len(grid.epochs),))
     evaluation = _numbers(arrays, "measured/evaluation_seconds", ())
     if (seconds < 0).any() or evaluation < 0:
         raise ValueError("a number of seconds is negative")
@@ -194,7 +195,7 @@ def _checked(path: Path, sha256: str, arrays: dict[str, np.ndarray]) -> Evaluati
         search=_labels(arrays, grid, "search"),
         score_digital=float(digital[0]),
         search_digital=float(digital[1]),
-        learning_curve=_accuracies(arrays, "learning_curve", (grid.epochs,)),
+        learning_curve=_accuracies(arrays, "learning_curve", (len(grid.epochs),)),
         training_seconds=seconds,
         evaluation_seconds=float(evaluation),
         weights_sha256=weights,
@@ -246,12 +247,16 @@ def _grid(arrays: dict[str, np.ndarray]) -> Grid:
             raise ValueError(f"cell {cell} is declared twice")
         if cell[2] and cell[2] not in TIMES:
             raise ValueError(f"cell {cell} has an unknown time; valid: '', {', '.join(map(repr, TIMES))}")
-    scores, curve = arrays["score_accuracy"], arrays["learning_curve"]
+    scores, epochs = arrays["score_accuracy"], arrays["curve_epochs"]
     if scores.ndim != 2 or not scores.shape[1]:
         raise ValueError(f"score_accuracy has shape {scores.shape}, not (G, D)")
-    if curve.ndim != 1 or not len(curve):
-        raise ValueError(f"learning_curve has shape {curve.shape}, not (E,)")
-    return Grid(pairs, tuple(of_cell.tolist()), tuple(kinds), tuple(times), scores.shape[1], len(curve))
+    if epochs.ndim != 1 or not len(epochs):
+        raise ValueError(f"curve_epochs has shape {epochs.shape}, not (E,)")
+    if not (np.isfinite(epochs).all() and epochs[0] >= 0 and (np.diff(epochs) > 0).all()):
+        raise ValueError(f"curve_epochs must rise from 0 or more: {epochs.tolist()}")
+    return Grid(
+        pairs, tuple(of_cell.tolist()), tuple(kinds), tuple(times), scores.shape[1], tuple(epochs.tolist())
+    )
 
 
 def _labels(arrays: dict[str, np.ndarray], grid: Grid, kind: str) -> np.ndarray:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 
+from nasbench_imc.building import archive
 from nasbench_imc.building.evaluation_files import Evaluation, Grid, read_evaluations
 from nasbench_imc.building.packing import Dataset, cost_datasets, hardware_datasets, write_table
+from nasbench_imc.building.training_log import TrainingRun, shared_seconds
 from nasbench_imc.errors import TableError
 from nasbench_imc.hardware import FAMILY_TIMES, HardwareConfig, grid, network_costs
 from nasbench_imc.hardware.metrics import PRIMARY
@@ -24,7 +27,14 @@ VERSION = "0.1.0"
 _EQUAL = ("protocol", "pixels")
 
 
-def pack(evaluated: Path, out: Path, *, log: Callable[[str], None] = print) -> Path:
+def pack(
+    evaluated: Path,
+    out: Path,
+    *,
+    runs: Iterable[TrainingRun] = (),
+    proxies: Path | None = None,
+    log: Callable[[str], None] = print,
+) -> Path:
     """Write the table; fewer networks than the space has make a pilot.
 
     Parameters
@@ -33,14 +43,18 @@ def pack(evaluated: Path, out: Path, *, log: Callable[[str], None] = print) -> P
         Folder of evaluations, ``*.npz`` or shards of them, ``*.zip``, in it or below.
     out : pathlib.Path
         The file to write; it appears whole or not at all.
+    runs : iterable of TrainingRun
+        Those of the super-networks from which networks inherited.
+    proxies : pathlib.Path, optional
+        Zero-cost proxies of all networks, as :func:`proxy_jobs.join` writes them; the table has none without.
     log : callable
         Told what is being done.
 
     Raises
     ------
     TableError
-        Where there are none, one is damaged or incomplete, or they do not fit together; the message names
-        the file.
+        Where there are none, one is damaged or incomplete, they do not fit together, or a super-network's run
+        or a network's proxies are missing; the message names the file.
     """
     evaluations = read_evaluations(evaluated)
     log(f"read {len(evaluations):,} evaluations")
@@ -56,7 +70,8 @@ def pack(evaluated: Path, out: Path, *, log: Callable[[str], None] = print) -> P
     datasets = [
         *_keys(codes, classes, first.grid),
         *hardware_datasets(configs, classes, [times(config, configs, first.grid) for config in configs]),
-        *_training(seeds, ordered, first.grid),
+        *_training(seeds, ordered, first.grid, supernet_seconds(evaluations, seeds, runs)),
+        *(_proxies(proxies, codes) if proxies else ()),
         *_labels(ordered, first.grid),
         *cost_datasets(costs(space, codes, first.grid, configs), "compression class hardware"),
     ]
@@ -197,8 +212,75 @@ def _labels(ordered: Sequence[Sequence[Evaluation | None]], declared: Grid) -> l
     return datasets
 
 
+def supernet_seconds(
+    evaluations: Iterable[Evaluation], seeds: Iterable[int], runs: Iterable[TrainingRun]
+) -> list[float]:
+    """What the super-networks took from which the networks of each seed inherit [core-s].
+
+    0 where they inherit from none; with all that those descend from.
+
+    Raises
+    ------
+    TableError
+        Where ``runs`` lack a super-network.
+    """
+    took = shared_seconds(runs)
+    parents: dict[int, tuple[str | None, int]] = {}
+    for each in evaluations:
+        recipe = each.about.get("recipe") or {}
+        seed = recipe.get("parent_seed")
+        parents[each.seed] = (recipe.get("parent"), each.seed if seed is None else seed)
+    found = []
+    for seed in seeds:
+        name, parent_seed = parents[seed]
+        if name is not None and not took.get((name, parent_seed), math.nan) > 0:
+            raise TableError(
+                f"networks of seed {seed} inherit from the super-network {name} of seed {parent_seed}, "
+                "whose training is not in the log of runs; gather it first: nasbench-imc build gather"
+            )
+        found.append(0.0 if name is None else took[name, parent_seed])
+    return found
+
+
+def _proxies(path: Path, codes: Sequence[str]) -> list[Dataset]:
+    held = archive.read(path)
+    rows = {code: row for row, code in enumerate(held["codes"].astype(str).tolist())}
+    missing = [code for code in codes if code not in rows]
+    if missing:
+        raise TableError(f"{path} lacks the proxies of {len(missing)} networks, {missing[0]} among them")
+    taken = [rows[code] for code in codes]
+    datasets = []
+    for column, name in enumerate(held["names"].astype(str).tolist()):
+        values, seconds = held["values"][taken, column], held["measured/seconds"][taken, column]
+        if not np.isfinite(values).all():
+            raise TableError(f"{path}: {name} is not finite for {codes[int(np.argmin(np.isfinite(values)))]}")
+        datasets += [
+            Dataset(
+                f"proxy/{name}",
+                values.astype(np.float32),
+                f"zero-cost proxy {name} of the untrained network, one batch of training images; meant to "
+                "rise with accuracy",
+                unit="1",
+                direction="none",
+                axes="architecture",
+            ),
+            Dataset(
+                f"proxy_seconds/{name}",
+                seconds.astype(np.float32),
+                f"what computing {name} took",
+                unit="core-s",
+                direction="minimise",
+                axes="architecture",
+            ),
+        ]
+    return datasets
+
+
 def _training(
-    seeds: Sequence[int], ordered: Sequence[Sequence[Evaluation | None]], declared: Grid
+    seeds: Sequence[int],
+    ordered: Sequence[Sequence[Evaluation | None]],
+    declared: Grid,
+    shared: Sequence[float],
 ) -> list[Dataset]:
     valid = np.array([[evaluation is not None for evaluation in row] for row in ordered], dtype=np.uint8)
     weights = [["" if each is None else each.weights_sha256 for each in row] for row in ordered]
@@ -207,17 +289,33 @@ def _training(
         Dataset("training/seed", np.array(seeds, dtype=np.int32), "training seed"),
         Dataset("training/valid", valid, "1 where the network was trained with the seed"),
         Dataset(
+            "training/epoch",
+            np.array(declared.epochs, dtype=np.float32),
+            "epochs of individual training at each entry of the learning curve; 0: as inherited",
+            unit="epochs",
+            direction="none",
+            axes="epoch",
+        ),
+        Dataset(
+            "training/supernet_seconds",
+            np.array(shared, dtype=np.float32),
+            "what training the super-network took from which networks of the seed inherit; 0: there is none",
+            unit="core-s",
+            direction="minimise",
+            axes="training_seed",
+        ),
+        Dataset(
             "training/learning_curve",
-            _filled(ordered, (declared.epochs,), attrgetter("learning_curve")),
-            "validation accuracy after each epoch of individual training, floating point; 0: before it",
+            _filled(ordered, (len(declared.epochs),), attrgetter("learning_curve")),
+            "validation accuracy at each of training/epoch, floating point",
             unit="%",
             direction="maximise",
             axes=per_epoch,
         ),
         Dataset(
             "training/seconds",
-            _filled(ordered, (declared.epochs,), attrgetter("training_seconds")),
-            "what each entry of the learning curve took",
+            _filled(ordered, (len(declared.epochs),), attrgetter("training_seconds")),
+            "what each entry of the learning curve took beyond the one before",
             unit="core-s",
             direction="minimise",
             axes=per_epoch,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from nasbench_imc.building.training_log import TrainingRun
+from nasbench_imc.building.training_log import TrainingRun, shared_seconds
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.spaces.hybrid import OPERATORS, Hybrid, stages
 
@@ -221,10 +221,10 @@ def study(runs: Iterable[TrainingRun], networks: Sequence[str], *, resamples: in
         Where no network of the study has a reference.
     """
     held = list(runs)
-    shared = {(run.recipe, run.seed): sum(run.values["seconds"]) for run in held if run.code is None}
+    shared = shared_seconds(held)
     groups: dict[tuple[str, int], dict[str, TrainingRun]] = {}
     for run in held:
-        if run.code is not None and run.code in networks:
+        if run.code is not None and not run.shared and run.code in networks:
             groups.setdefault((run.recipe, run.seed), {})[run.code] = run
     order = sorted(groups, key=lambda group: (group[0] != REFERENCE, group))
     accuracies = pd.DataFrame(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from nasbench_imc.building.pages import READING, markdown_table, number, png, reading, styled, write_files
 from nasbench_imc.building.study import (
     FAMILIES,
     GOALS,
@@ -22,24 +20,10 @@ from nasbench_imc.building.study import (
     Study,
     family,
 )
-from nasbench_imc.files import replacing
 from nasbench_imc.spaces.hybrid import OPERATORS
-
-#: Text by hand that the README takes in, where there is such a file.
-READING = "reading.md"
 
 _COLOURS = {"CNN": "#0072B2", "mixed": "#009E73", "transformer": "#D55E00"}
 _MARKERS = {"CNN": "o", "mixed": "s", "transformer": "^"}
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-}
-
 _GOAL_WORDS = {
     "tau": "lower end of tau's interval at least 0.6",
     "ceiling": "tau at least 0.8 of its ceiling",
@@ -57,8 +41,6 @@ def write_page(study: Study, folder: Path) -> list[Path]:
     list of pathlib.Path
         The files written; ``tau.png`` is not where no recipe has a tau.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    reading = folder / READING
     files: dict[str, bytes] = {
         "study.csv": study.table.to_csv(index=False, float_format="%.4f", lineterminator="\n").encode(),
         "accuracies.csv": study.accuracies.to_csv(float_format="%.2f", lineterminator="\n").encode(),
@@ -66,12 +48,8 @@ def write_page(study: Study, folder: Path) -> list[Path]:
     judged = _judged(study)
     if judged:
         files |= {"accuracies.png": _panels(study, judged), "tau.png": _overview(study, judged)}
-    text = reading.read_text(encoding="utf-8").strip() if reading.is_file() else None
-    files["README.md"] = readme(study, text).encode()
-    for name, content in files.items():
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(content)
-    return [folder / name for name in files]
+    files["README.md"] = readme(study, reading(folder)).encode()
+    return write_files(folder, files)
 
 
 def _judged(study: Study) -> list[Comparison]:
@@ -127,8 +105,9 @@ def readme(study: Study, reading: str | None) -> str:
 _METHOD = f"""\
 - Recipes: `alone-E` trains a fresh network for E epochs; `PARENT+E` inherits weights from a super-network
   of recipe PARENT and of the network's seed, re-estimates the statistics of batch normalisation and trains
-  E epochs; `-from-0`: from the super-network of seed 0 whatever the seed; `-ema`: a moving average of the
-  weights; `-clean`: no weight noise and no clipping; `-lrN`: a peak learning rate of N thousandths.
+  E epochs; a PARENT of `ROOT-s3-E` branches from ROOT by the last stage, `-s23-E` from that by the last two,
+  for E epochs each; `-from-0`: from the super-network of seed 0 whatever the seed; `-ema`: a moving average
+  of the weights; `-clean`: no weight noise and no clipping; `-lrN`: a peak learning rate of N thousandths.
 - Tau is Kendall's tau-b between test accuracies, averaged over the reference's seeds (single runs beside
   single runs). The better half is that of the mean over these seeds.
 - Intervals: {LEVEL:.0%} percentile bootstrap over networks, with a seeded generator.
@@ -170,7 +149,7 @@ def _recipe_table(judged: Sequence[Comparison]) -> str:
             f"`{c.recipe}`, {c.seed}",
             str(c.networks),
             f"{c.seconds:.1f}",
-            _number(c.shared_seconds, 1),
+            number(c.shared_seconds, 1),
             _interval(c.tau),
             _interval(c.tau_better),
             _interval(c.tau_over_ceiling),
@@ -181,7 +160,7 @@ def _recipe_table(judged: Sequence[Comparison]) -> str:
         )
         for c in judged
     ]
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _difference_table(judged: Sequence[Comparison]) -> str:
@@ -200,7 +179,7 @@ def _difference_table(judged: Sequence[Comparison]) -> str:
         )
         for c in judged
     ]
-    return "Mean accuracy minus the reference's [points].\n\n" + _table(header, rows)
+    return "Mean accuracy minus the reference's [points].\n\n" + markdown_table(header, rows)
 
 
 def _goals_text(judged: Sequence[Comparison]) -> str:
@@ -219,15 +198,6 @@ def _goals(comparison: Comparison) -> str:
     failed = [goal for goal, met in goals.items() if met is False]
     unknown = [f"{goal}?" for goal, met in goals.items() if met is None]
     return "all" if not failed and not unknown else "not " + ", ".join([*failed, *unknown])
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    ruler = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ruler, *rows))
-
-
-def _number(value: float, digits: int) -> str:
-    return "–" if np.isnan(value) else f"{value:.{digits}f}"
 
 
 def _signed(value: float) -> str:
@@ -251,9 +221,7 @@ def _panels(study: Study, judged: Sequence[Comparison]) -> bytes:
     high = float(np.nanmax([np.nanmax(values), reference.max()])) + 1
     left, right = float(reference.min()) - 0.5, float(reference.max()) + 0.5
     families = np.array([family(str(code)) for code in study.accuracies.index])
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+    with styled():
         figure = Figure(figsize=(2.3 * columns + 0.6, 2.35 * rows + 0.6), dpi=130, layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for panel in panels.flat[len(judged) :]:
@@ -282,14 +250,12 @@ def _panels(study: Study, judged: Sequence[Comparison]) -> bytes:
         figure.supylabel("Recipe [%]")
         handles, labels = panels.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(FAMILIES), frameon=False)
-        return _png(figure)
+        return png(figure)
 
 
 def _overview(study: Study, judged: Sequence[Comparison]) -> bytes:
     """Tau with its interval, core-seconds a network and accuracies, side by side."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+    with styled():
         figure = Figure(figsize=(9.2, 0.6 + 0.3 * max(len(judged), 6)), dpi=130, layout="constrained")
         taus, costs, means = figure.subplots(1, 3, sharey=True, width_ratios=(2, 1.2, 1.2))
         places = np.arange(len(judged))
@@ -315,10 +281,4 @@ def _overview(study: Study, judged: Sequence[Comparison]) -> bytes:
         )
         means.legend(loc="lower left", frameon=False, fontsize=8)
         means.set_xlabel("Accuracy [%]")
-        return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
+        return png(figure)

@@ -4,6 +4,9 @@ Each choice of a stage (operator, width, block) has weights of its own, shared b
 it. A first block meets two widths before it, so its weights are kept for the larger one and a network takes
 their leading part. Training samples one network a step (Guo et al., "Single path one-shot", ECCV 2020), or
 a group of networks in which each operator of each stage comes once (Chu et al., "FairNAS", ICCV 2021).
+
+A super-network may branch: for each choice of the last stages one goes on alone from the same weights, shared
+by fewer networks (Zhao et al., "Few-shot neural architecture search", ICML 2021).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,12 +50,18 @@ class SharedRecipe(Optimisation):
     sampling : {"uniform", "fair"}
         ``uniform``: a step trains one network drawn from the space. ``fair``: it adds the gradients of
         three, in which each operator of each stage comes once.
+    parent : str or None
+        Recipe of the super-network whose weights it starts from; None: fresh weights.
+    branch_stages : int
+        How many last stages all of its networks share: a branch. 0: it has every network of the space.
     """
 
     learning_rate: float = 4e-3
     warmup: float = 0.1
     weight_decay: float = 0.02
     sampling: Sampling = "uniform"
+    parent: str | None = None
+    branch_stages: int = 0
 
 
 def shared_names(code: str) -> dict[str, str]:
@@ -167,19 +177,24 @@ def reestimate(network: nn.Module, images: Images, batches: int, rng: torch.Gene
     network.eval()
 
 
-def sampled(sampling: Sampling, rng: np.random.Generator) -> Iterator[list[str]]:
-    """The networks of each step, without end."""
+def sampled(sampling: Sampling, rng: np.random.Generator, branch: str = "") -> Iterator[list[str]]:
+    """The networks of each step, without end; all of a branch."""
     space = Hybrid()
+    end = branch.split("-") if branch else []
+
+    def of_branch(code: str) -> str:
+        return "-".join(code.split("-")[: len(WIDTHS) - len(end)] + end)
+
     while True:
         if sampling == "uniform":
-            yield [space.random(rng)]
+            yield [of_branch(space.random(rng))]
             continue
         orders = [rng.permutation(OPERATORS) for _ in WIDTHS]
         group = []
         for member in range(len(OPERATORS)):
             values = space.values(space.random(rng))
             values |= {f"operator_{k + 1}": str(order[member]) for k, order in enumerate(orders)}
-            group.append(space.from_values(values))
+            group.append(of_branch(space.from_values(values)))
         yield group
 
 
@@ -207,6 +222,8 @@ def train_shared(
     recipe: SharedRecipe,
     seed: int,
     *,
+    branch: str = "",
+    start: Mapping[str, Tensor] | None = None,
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> SharedTrained:
@@ -217,6 +234,10 @@ def train_shared(
     data : Cifar10
     recipe : SharedRecipe
     seed : int
+    branch : str
+        Last stages of all its networks; "" for every network.
+    start : mapping of str to Tensor, optional
+        Weights to start from, by shared name. Default: fresh ones.
     checkpoint : Checkpoint, optional
         Where training goes on from, and where its state is kept every :data:`CHECKPOINT_EVERY` epochs.
     on_epoch : callable, optional
@@ -227,7 +248,7 @@ def train_shared(
     BenchmarkError
         Where the checkpoint is damaged or another job's.
     """
-    training = SharedTraining(data, recipe, seed)
+    training = SharedTraining(data, recipe, seed, branch, start)
     state = checkpoint.load() if checkpoint is not None else None
     if state is not None:
         training.restore(state)
@@ -254,8 +275,23 @@ class SharedTraining:
         As in :class:`SharedTrained`, of the epochs so far.
     """
 
-    def __init__(self, data: Cifar10, recipe: SharedRecipe, seed: int) -> None:
+    def __init__(
+        self,
+        data: Cifar10,
+        recipe: SharedRecipe,
+        seed: int,
+        branch: str = "",
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.weights = fresh(seed)
+        if branch:
+            codes = (code for code in Hybrid().architectures if code.endswith(branch))
+            needed = {shared for code in codes for shared in shared_names(code).values()}
+            self.weights = {name: weight for name, weight in self.weights.items() if name in needed}
+        if start is not None:
+            with torch.no_grad():
+                for name, weight in self.weights.items():
+                    weight.copy_(start[name])
         self.losses: list[float] = []
         self.seconds: list[float] = []
         self._recipe = recipe
@@ -265,9 +301,10 @@ class SharedTraining:
         self._optimiser, self._schedule = adamw(
             self._crossbar, list(self.weights.values()), recipe, self._steps
         )
-        self._rng = torch.Generator().manual_seed(seed + 1)
-        self._sampling = np.random.default_rng([seed, 1])
-        self._networks = sampled(recipe.sampling, self._sampling)  # draws whole steps, keeps nothing
+        own = zlib.crc32(branch.encode("ascii"))  # 0 without a branch
+        self._rng = torch.Generator().manual_seed(seed + 1 + (own << 20))
+        self._sampling = np.random.default_rng([seed, 1, own] if branch else [seed, 1])
+        self._networks = sampled(recipe.sampling, self._sampling, branch)  # draws whole steps, keeps nothing
 
     def epoch(self) -> float:
         """Train one epoch; its mean loss."""

@@ -38,7 +38,8 @@ class Plan:
     limits, least : mapping of str to float
         Metric -> the share of designs that keep the limit, which is rounded to four digits.
     budget : int
-        Queries; on track F the time that so many designs take on average. Track T has fixed checkpoints.
+        Queries; on track F the time that so many designs take on average, beyond the super-network's. Track T
+        has fixed checkpoints.
     multi_fidelity : bool
         Whether it is of track F.
     """
@@ -270,8 +271,7 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
 
 def _blank(plan: Plan, bench: Benchmark) -> Task:
     """A task without limits and reference points."""
-    unit = float(np.mean(_seconds(plan, bench))) if plan.multi_fidelity else 1.0
-    at = TRANSFER_CHECKPOINTS if plan.sources else checkpoints(plan.budget, unit)
+    at = _checkpoints(plan, bench)
     return Task(
         name=plan.name,
         track=plan.track,
@@ -295,6 +295,15 @@ def _blank(plan: Plan, bench: Benchmark) -> Task:
         label_seeds=1 if bench.draws else LABEL_SEEDS,
         frozen=Frozen(0.0, 0.0, {}, {}, 0.0, 0.0, 0.0, 0.0, (), ()),
     )
+
+
+def _checkpoints(plan: Plan, bench: Benchmark) -> tuple[int, ...]:
+    if plan.sources:
+        return TRANSFER_CHECKPOINTS
+    if plan.multi_fidelity:
+        spaced = checkpoints(plan.budget, float(np.mean(_seconds(plan, bench))))
+        return tuple(n + round(_shared_seconds(bench)) for n in spaced)
+    return checkpoints(plan.budget)
 
 
 class _Designs:
@@ -389,11 +398,12 @@ def _freeze_accuracy(task: Task, designs: _Designs) -> Frozen:
     best = float(score.max())
     error = np.zeros(len(task.checkpoints))
     if task.fidelities:
-        seconds = _seconds(designs.plan, designs.bench)
+        seconds, shared = _seconds(designs.plan, designs.bench), _shared_seconds(designs.bench)
+        clocks = [at - shared for at in task.checkpoints]
         runs = np.concatenate(
             [
                 random_search.simulate_clock(
-                    seen, score, seconds, task.checkpoints, _rng(seed), SIMULATED_RUNS // len(search)
+                    seen, score, seconds, clocks, _rng(seed), SIMULATED_RUNS // len(search)
                 )
                 for seed, seen in enumerate(search)
             ]
@@ -522,6 +532,11 @@ def _seconds(plan: Plan, bench: Benchmark) -> np.ndarray:
     (hardware,), (bits,), (sparsity,) = plan.hardware, plan.weight_bits, plan.sparsity
     designs = (Design(code, hardware, bits, sparsity) for code in bench.architectures)
     return np.array([fidelity_label(bench, design, plan.at, full, 0).seconds for design in designs])
+
+
+def _shared_seconds(bench: Benchmark) -> float:
+    """What the super-network took, with which the clock begins [core-s]."""
+    return bench.training(bench.architectures[0]).supernet_seconds
 
 
 def _reproducible(frozen: Frozen, goal: str) -> Frozen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import resources
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nasbench_imc.building import archive
+from nasbench_imc.building.branches import branch_of, branches
 from nasbench_imc.building.checkpoint import Checkpoint
 from nasbench_imc.building.cifar10 import Cifar10, Images, load
 from nasbench_imc.building.codes import encode
@@ -30,6 +31,10 @@ SHARED_RECIPES = {
     "uniform-300": SharedRecipe(epochs=300, sampling="uniform"),
     "uniform-1000": SharedRecipe(epochs=1000, sampling="uniform"),
     "fair-33": SharedRecipe(epochs=33, sampling="fair"),  # three networks a step: as many passes
+    "uniform-300-s3-30": SharedRecipe(epochs=30, learning_rate=6e-3, parent="uniform-300", branch_stages=1),
+    "uniform-300-s3-30-s23-5": SharedRecipe(
+        epochs=5, learning_rate=6e-3, parent="uniform-300-s3-30", branch_stages=2
+    ),
 }
 
 #: Batches of 256 images over which an inherited network's statistics are estimated.
@@ -85,9 +90,10 @@ class Folders:
     images: Path | None
     cache: Path
 
-    def supernet(self, recipe: str, seed: int) -> Path:
-        """File of a super-network."""
-        return self.out / "supernet" / recipe / f"seed-{seed}.npz"
+    def supernet(self, recipe: str, seed: int, code: str) -> Path:
+        """File of the super-network whose branch a network, or all of a branch, belongs to."""
+        folder, branch = self.out / "supernet" / recipe, branch_of(code, SHARED_RECIPES[recipe].branch_stages)
+        return folder / f"seed-{seed}" / f"{branch}.npz" if branch else folder / f"seed-{seed}.npz"
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class TrainJob:
         if recipe.parent is None:
             return None
         seed = self.seed if recipe.parent_seed is None else recipe.parent_seed
-        return self.folders.supernet(recipe.parent, seed)
+        return self.folders.supernet(recipe.parent, seed, self.code)
 
     def run(self) -> None:
         """Train, and write the result.
@@ -157,15 +163,28 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class SharedTrainJob:
-    """Train a super-network; fields as in :class:`TrainJob`, ``recipe`` from :data:`SHARED_RECIPES`."""
+    """Train a super-network; fields as in :class:`TrainJob`, ``recipe`` from :data:`SHARED_RECIPES`.
+
+    Attributes
+    ----------
+    branch : str
+        Which of :func:`supernet.branches`; "" where the recipe has none.
+    """
 
     seed: int
     recipe: str
     folders: Folders
+    branch: str = ""
 
     @property
     def path(self) -> Path:
-        return self.folders.supernet(self.recipe, self.seed)
+        return self.folders.supernet(self.recipe, self.seed, self.branch)
+
+    @property
+    def parent(self) -> Path | None:
+        """File of the super-network that must be there; None where this one starts afresh."""
+        parent = SHARED_RECIPES[self.recipe].parent
+        return None if parent is None else self.folders.supernet(parent, self.seed, self.branch)
 
     def run(self) -> None:
         """Train, and write ``training_loss`` by epoch, ``state/NAME``, ``about`` and what was measured.
@@ -174,7 +193,12 @@ class SharedTrainJob:
         """
         data = prepare(self.folders.images, self.folders.cache)
         recipe = SHARED_RECIPES[self.recipe]
-        about = {"seed": self.seed, "recipe": asdict(recipe)}
+        about = {
+            "seed": self.seed,
+            "recipe": asdict(recipe),
+            **({"branch": self.branch} if self.branch else {}),
+        }
+        start = None if self.parent is None else load_weights(self.parent)
         checkpoint = Checkpoint(
             self.path.with_suffix(".checkpoint"),
             {
@@ -186,7 +210,7 @@ class SharedTrainJob:
                 "processor": processor(),
             },
         )
-        done = train_shared(data, recipe, self.seed, checkpoint=checkpoint)
+        done = train_shared(data, recipe, self.seed, branch=self.branch, start=start, checkpoint=checkpoint)
         _save(
             self.path,
             about,
@@ -198,6 +222,13 @@ class SharedTrainJob:
             {"seconds": np.array(done.seconds)},
         )
         checkpoint.remove()
+
+
+def shared_jobs(recipe: str, seed: int, folders: Folders, codes: Sequence[str]) -> list[SharedTrainJob]:
+    """The jobs of a recipe of super-networks that some networks need."""
+    stages = SHARED_RECIPES[recipe].branch_stages
+    needed = {branch_of(code, stages) for code in codes}
+    return [SharedTrainJob(seed, recipe, folders, branch) for branch in branches(stages) if branch in needed]
 
 
 def _digest(images: Images) -> str:

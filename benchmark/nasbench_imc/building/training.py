@@ -126,6 +126,11 @@ def marks(epochs: int, steps: int) -> tuple[int, ...]:
     return tuple(sorted(ends - {0}))
 
 
+def mark_epochs(epochs: int, steps: int) -> tuple[float, ...]:
+    """The same in epochs: where a learning curve has its entries."""
+    return tuple(mark / steps for mark in marks(epochs, steps))
+
+
 def train(
     code: str,
     data: Cifar10,

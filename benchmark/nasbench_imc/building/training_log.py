@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_imc.building.archive import MEASURED
+from nasbench_imc.building.branches import branches
 from nasbench_imc.errors import LogError
 from nasbench_imc.files import replacing
 
@@ -38,7 +40,7 @@ class TrainingRun:
         Name of the recipe.
     seed : int
     code : str or None
-        The network; None for a super-network.
+        The network, or the branch of a super-network; None for a super-network without branches.
     about : mapping
         ``recipe`` (its settings), ``pixels`` and ``torch``.
     values : mapping of str to float, list of float or str
@@ -63,6 +65,11 @@ class TrainingRun:
         return f"{self.recipe}, seed {self.seed}, {self.code or 'super-network'}"
 
     @property
+    def shared(self) -> bool:
+        """Whether it is of a super-network."""
+        return self.code is None or "branch_stages" in self.about["recipe"]
+
+    @property
     def seconds(self) -> float:
         """All that the run took, without its super-network [core-s]."""
         return float(sum(self.values["seconds"]) + self.values.get("inheritance_seconds", 0.0))
@@ -76,9 +83,8 @@ def read_folder(folder: Path) -> list[TrainingRun]:
     LogError
         Where a file is damaged or holds another run than its name says.
     """
-    return [_read_result(path, folder) for path in sorted(folder.glob("*/seed-*/*.npz"))] + [
-        _read_result(path, folder) for path in sorted(folder.glob("supernet/*/seed-*.npz"))
-    ]
+    patterns = ("*/seed-*/*.npz", "supernet/*/seed-*.npz", "supernet/*/seed-*/*.npz")
+    return [_read_result(path, folder) for pattern in patterns for path in sorted(folder.glob(pattern))]
 
 
 def _read_result(path: Path, folder: Path) -> TrainingRun:
@@ -89,16 +95,45 @@ def _read_result(path: Path, folder: Path) -> TrainingRun:
             names = {name.removeprefix(MEASURED): name for name in held.files if name not in _LEFT_OUT}
             values = {name: held[stored].tolist() for name, stored in names.items() if "/" not in name}
         if recipe == "supernet":
-            recipe = path.parent.name
+            recipe = path.relative_to(folder).parts[1]
         if "processor" in about:  # the first files had it there
             values["processor"] = about.pop("processor")
-        run = TrainingRun(recipe, about.pop("seed"), about.pop("code", None), about, values)
+        run = TrainingRun(
+            recipe, about.pop("seed"), about.pop("code", about.pop("branch", None)), about, values
+        )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise LogError(f"{path} is not a result of training ({error}); delete it and train again") from error
     ending = f"seed-{run.seed}.npz" if run.code is None else f"seed-{run.seed}/{run.code}.npz"
     if not path.as_posix().endswith(f"/{run.recipe}/{ending}"):
         raise LogError(f"{path} holds another run: {run.name}")
     return run
+
+
+def shared_seconds(runs: Iterable[TrainingRun]) -> dict[tuple[str, int], float]:
+    """What super-networks took, all that they descend from included [core-s].
+
+    Of a recipe with branches all count; those not in the log as much as those that are, on average.
+
+    Returns
+    -------
+    dict of (str, int) to float
+        Recipe and seed -> seconds.
+    """
+    found: dict[tuple[str, int], list[TrainingRun]] = {}
+    for run in runs:
+        if run.shared:
+            found.setdefault((run.recipe, run.seed), []).append(run)
+
+    def total(recipe: str, seed: int) -> float:
+        group = found.get((recipe, seed))
+        if group is None:
+            return math.nan
+        settings = group[0].about.get("recipe", {})
+        own = float(np.mean([run.seconds for run in group])) * len(branches(settings.get("branch_stages", 0)))
+        parent = settings.get("parent")
+        return own if parent is None else own + total(parent, seed)
+
+    return {key: total(*key) for key in found}
 
 
 def merged(*groups: Iterable[TrainingRun]) -> list[TrainingRun]:

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from nasbench_imc.building.calibration import CALIBRATED, Fit, calibrate, chip_errors
+from nasbench_imc.building.pages import READING, markdown_table, png, reading, styled, write_files
 from nasbench_imc.building.sensitivity import METRICS, NODES, nb201_space, sensitivity
-from nasbench_imc.files import replacing
 from nasbench_imc.hardware.constants import FloatArray, load_constants, published_constants, with_values
 from nasbench_imc.hardware.macros import Macro, shipped_macros
 from nasbench_imc.hardware.silicon import Comparison, compare, summarise
 
-#: Text by hand that the README takes in, where there is such a file.
-READING = "reading.md"
+_table = partial(markdown_table, words=99)  # most columns are text
 
 _COLOURS = {"digital SRAM": "#0072B2", "analog SRAM": "#009E73", "RRAM": "#D55E00", "PCM": "#CC79A7"}
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-}
 # Energy, model over silicon, that ZigZag-IMC publishes of itself for the chips transcribed from it.
 _ZIGZAG = {"AIMC1": 0.89, "AIMC3": 1.01, "DIMC1": 1.01, "DIMC2": 1.39, "DIMC3": 0.98}
 
@@ -100,21 +91,15 @@ def write_page(done: Validation, folder: Path) -> list[Path]:
     list of pathlib.Path
         The files written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    reading = folder / READING
-    text = reading.read_text(encoding="utf-8").strip() if reading.is_file() else None
     contents: dict[str, bytes] = {
         "macros.csv": _csv(macro_table(done)),
         "sensitivity.csv": _csv(done.ranks),
         "tops_per_w.png": _scatter(done.compared, area=False),
         "tops_per_mm2.png": _scatter(done.compared, area=True),
         "sensitivity.png": _sensitivity_figure(done.ranks),
-        "README.md": readme(done, text).encode(),
+        "README.md": readme(done, reading(folder)).encode(),
     }
-    for name, content in contents.items():
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(content)
-    return [folder / name for name in contents]
+    return write_files(folder, contents)
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
@@ -172,7 +157,7 @@ def _figures(item: Comparison, area: bool) -> tuple[float, float, bool]:
 def _scatter(compared: Sequence[Comparison], area: bool) -> bytes:
     silicon = [item for item in compared if not (item.macro.simulated or item.skipped_because)]
     unit = "TOPS/mm²" if area else "TOPS/W"
-    with matplotlib.rc_context(_STYLE):
+    with styled(axes_grid=False, savefig_dpi=130):
         figure = Figure(figsize=(10.0, 5.6), layout="constrained")
         panels = figure.subplots(1, 2, sharex=True, sharey=True)
         for panel, half in zip(panels, ("calibration", "check"), strict=True):
@@ -213,7 +198,7 @@ def _scatter(compared: Sequence[Comparison], area: bool) -> bytes:
         figure.legend(
             handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8
         )
-        return _png(figure)
+        return png(figure)
 
 
 _PANELS = (
@@ -238,7 +223,7 @@ def _sensitivity_figure(ranks: pd.DataFrame) -> bytes:
         labels += [f"{group} {change}" for change in others]
     position = {label: -i for i, label in enumerate(labels)}
     lowest = float(ranks[[f"{column}_min" for column, _ in _PANELS]].min().min())
-    with matplotlib.rc_context(_STYLE):
+    with styled(axes_grid=False, savefig_dpi=130):
         figure = Figure(figsize=(15.0, 0.235 * len(labels) + 1.4), layout="constrained")
         panels = figure.subplots(1, len(_PANELS), sharey=True)
         for panel, (column, title) in zip(panels, _PANELS, strict=True):
@@ -256,13 +241,7 @@ def _sensitivity_figure(ranks: pd.DataFrame) -> bytes:
             panel.set_xlim(lowest - 0.03, 1.03)
             panel.set_ylim(-len(labels) + 0.4, 0.6)
         panels[0].set_yticks(list(position.values()), list(position), fontsize=8)
-        return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, dpi=130, metadata={"Software": None})
-    return stream.getvalue()
+        return png(figure)
 
 
 def readme(done: Validation, reading: str | None) -> str:
@@ -495,8 +474,3 @@ def _sensitivity_table(ranks: pd.DataFrame) -> str:
 
 def _g(value: float) -> str:
     return f"{value:.4g}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
-    return "\n".join(lines)

@@ -18,6 +18,7 @@ _COMMANDS = {
     "tasks": "search",
     "methods": "search",
     "run": "search",
+    "tune": "tune",
     "score": "board",
     "leaderboard": "board",
     "submit": "submit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -36,8 +36,27 @@ def nb201() -> None:
     path = table.pack(_repository() / "datasets" / "nb201.h5", log=click.echo)
     release = update_manifest(_PACKAGE / "manifest.json", "nb201", path, table.VERSION)
     click.echo(
-        f"{path}: {release.bytes:,} bytes, SHA-256 {release.sha256}; now run: nasbench-imc build tasks"
+        f"{path}: {release.bytes:,} bytes, SHA-256 {release.sha256}; now run: nasbench-imc build tasks, "
+        "and nasbench-imc build croissant nb201"
     )
+
+
+@build.command()
+@click.argument("table")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write.  [default: TABLE.croissant.json beside the table]",
+)
+def croissant(table: str, out: Path | None) -> None:
+    """Write Croissant metadata of TABLE (`nb201`, say), for data catalogues; again after any change to it."""
+    from nasbench_imc.building.croissant import write_croissant
+    from nasbench_imc.tables.files import find
+
+    repository, path = _repository(), find(table).path
+    datasheet = repository / "datasets" / f"{table}.md"
+    out = out or path.with_suffix(".croissant.json")
+    click.echo(write_croissant(path, repository / "CITATION.cff", datasheet, out))
 
 
 @build.command("layers")
@@ -77,12 +96,26 @@ def zigzag_command(reuse: bool) -> None:
     required=True,
     help="The table to write; hybrid.h5 is the name that is looked for.",
 )
-def hybrid(evaluated: Path, out: Path) -> None:
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="datasets/raw/training/runs.jsonl.gz",
+    show_default=True,
+    help="File of all training runs: super-networks' seconds are read from it.",
+)
+@click.option(
+    "--proxies",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Zero-cost proxies, as `build proxies` keeps them. Default: the table has none.",
+)
+def hybrid(evaluated: Path, out: Path, log: Path, proxies: Path | None) -> None:
     """Pack evaluated networks and their costs; fewer than the space has make a pilot."""
     from nasbench_imc.building import hybrid as table
+    from nasbench_imc.building.training_log import read_log
     from nasbench_imc.tables.files import DATA_VARIABLE, file_sha256
 
-    path = table.pack(evaluated, out, log=click.echo)
+    runs = read_log(log) if log.exists() else []
+    path = table.pack(evaluated, out, runs=runs, proxies=proxies, log=click.echo)
     click.echo(
         f"{path}: {path.stat().st_size:,} bytes, SHA-256 {file_sha256(path)}; "
         f"{DATA_VARIABLE}={path.resolve().parent} makes it the table 'hybrid'"
@@ -256,26 +289,34 @@ def train(
         for code in codes
         if (name, seed, code) not in logged
     ]
-    missing = {job.supernet for job in jobs if job.supernet is not None and not job.supernet.is_file()}
+    _check_supernets(job.supernet for job in jobs)
+    computing.run(jobs)
+
+
+def _check_supernets(paths: Iterable[Path | None]) -> None:
+    missing = {path for path in paths if path is not None and not path.is_file()}
     if missing:
         raise BenchmarkError(
             f"these super-networks are missing: {', '.join(sorted(map(str, missing)))}; "
             "train them first: nasbench-imc build supernet --recipe NAME --seed S"
         )
-    computing.run(jobs)
 
 
 @build.command()
 @click.option("--recipe", default="uniform-100", show_default=True, help="Name of a super-network's recipe.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_NETWORKS
 @_computes
-def supernet(recipe: str, seed: int, computing: _Computing) -> None:
-    """Train a super-network."""
-    from nasbench_imc.building.train_jobs import SHARED_RECIPES, SharedTrainJob
+def supernet(recipe: str, seed: int, networks: str, computing: _Computing) -> None:
+    """Train a super-network; where its recipe branches, those branches that the networks need."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.train_jobs import SHARED_RECIPES, shared_jobs
 
     if recipe not in SHARED_RECIPES:
         raise unknown("recipe", recipe, SHARED_RECIPES)
-    computing.run([SharedTrainJob(seed, recipe, computing.folders)])
+    jobs = shared_jobs(recipe, seed, computing.folders, audit.networks(networks))
+    _check_supernets(job.parent for job in jobs)
+    computing.run(jobs)
 
 
 _TRAINED = click.option("--recipe", required=True, help="Name of the recipe that trained the networks.")
@@ -432,6 +473,25 @@ def study(log: Path, out: Path) -> None:
 
     done = comparing.study(read_log(log), networks("study"))
     for path in write_page(done, out):
+        click.echo(path)
+
+
+@build.command()
+@click.option("--table", default="hybrid", show_default=True, help="A table of measured accuracies.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/hybrid",
+    show_default=True,
+    help="Folder of the page.",
+)
+def facts(table: str, out: Path) -> None:
+    """Say what a table holds: six questions answered by tables, figures and a page."""
+    from nasbench_imc.building import facts as asking
+    from nasbench_imc.building.facts_page import write_page
+    from nasbench_imc.tables import load
+
+    for path in write_page(asking.facts(load(table)), out):
         click.echo(path)
 
 

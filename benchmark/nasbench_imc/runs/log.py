@@ -80,7 +80,8 @@ class RunLog:
         Whether that table is a released one.
     events : tuple of mapping
         Charged queries (``{"query": ..., "values": ..., "proposals": ...}``, on track F also ``fidelity``
-        and ``charged``) and recommendations (``{"recommend": [...]}``), in order.
+        and ``charged``), on track F charged looks at proxies (``{"proxies": ..., "charged": ...,
+        "proposals": ...}``), and recommendations (``{"recommend": [...]}``), in order.
     end : str
         One of :data:`ENDS`.
     error : str
@@ -214,7 +215,8 @@ def parse_log(file: io.BufferedIOBase, name: str) -> RunLog:
         if number > 2:
             if not _is_event(last):
                 raise LogError(
-                    f"{name} is not a run log: line {number - 1} is neither a query nor a recommendation"
+                    f"{name} is not a run log: line {number - 1} is neither a query nor a recommendation "
+                    "nor a look at proxies"
                 )
             events.append(last)
         if len(events) > MAX_EVENTS:
@@ -261,6 +263,13 @@ def _is_event(event: object) -> bool:
         designs = event["recommend"]
         return (
             len(event) == 1 and isinstance(designs, list) and bool(designs) and all(map(_is_design, designs))
+        )
+    if "proxies" in event:
+        return (
+            set(event) == {"proxies", "charged", "proposals"}
+            and _is_design(event["proxies"])
+            and type(event["charged"]) in _NUMBERS
+            and type(event["proposals"]) is int
         )
     values = event.get("values")
     return (

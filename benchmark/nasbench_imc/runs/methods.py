@@ -8,12 +8,13 @@ import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from importlib.abc import SourceLoader
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 GROUP = "nasbench_imc.searchers"
 
-_EXTRA = '; the reference searchers need the extra: pip install "nasbench-imc[search]"'
+_BASELINES = "nasbench_imc_baselines"
+
+#: Reference searchers whose libraries are in an extra of their own; those of all others are in ``search``.
+_EXTRAS = {"gp": "bo", "qnehvi": "bo", "smac": "bo"}
 
 Searcher = Callable[["Session", np.random.Generator], object]
 
@@ -39,10 +43,13 @@ class Method:
     name : str
     source : str
         What finds it again in another process: ``module:function`` or ``file.py:function``.
+    options : tuple of (str, object)
+        Keyword arguments of the function that are not its defaults.
     """
 
     name: str
     source: str
+    options: tuple[tuple[str, Any], ...] = ()
 
     def fingerprint(self) -> str:
         """SHA-256 of the file that holds the searcher; empty where there is no such file."""
@@ -92,7 +99,7 @@ class Method:
         except ModuleNotFoundError as error:
             raise UnknownNameError(
                 f"method {self.name!r} needs the module {error.name!r}, which is not installed"
-                + (_EXTRA if place.startswith("nasbench_imc_baselines") else "")
+                + _advice(place)
             ) from error
         except Exception as error:
             raise BenchmarkError(
@@ -101,7 +108,7 @@ class Method:
         searcher = getattr(module, attribute, None)
         if not callable(searcher):
             raise UnknownNameError(f"method {self.name!r}: {place} has no function {attribute!r}")
-        return searcher
+        return partial(searcher, **dict(self.options)) if self.options else searcher
 
 
 def methods() -> Mapping[str, Method]:
@@ -147,6 +154,15 @@ def parse_method(text: str) -> Method:
         place = str(Path(place).resolve())
     name = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
     return Method(name if attribute == "search" else f"{name}.{attribute}", f"{place}:{attribute}")
+
+
+def _advice(module: str) -> str:
+    """Which extra a reference searcher needs; empty for any other."""
+    package, _, name = module.rpartition(".")
+    if package != _BASELINES:
+        return ""
+    extra = _EXTRAS.get(name, "search")
+    return f'; this reference searcher needs the extra: pip install "nasbench-imc[{extra}]"'
 
 
 def _origin(module: str) -> str | None:

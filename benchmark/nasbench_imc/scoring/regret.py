@@ -58,13 +58,13 @@ def standing(task: Task, events: Iterable[Event]) -> list[list[Design]]:
             if len(named) > task.max_recommended:
                 raise ValueError(f"{len(named)} designs are recommended, {task.max_recommended} may be")
             continue
-        charged += event["charged"] if task.fidelities else 1
+        charged += event["charged"] if task.fidelities else 1  # on other tracks proxies are no event
         if charged > task.budget:
             raise ValueError(f"more is charged than the budget of {task.budget} {task.unit}")
         # The checkpoint's recommendation may come after its last query, so it is closed by the next one.
         while len(result) < len(task.checkpoints) and charged > task.checkpoints[len(result)]:
             result.append(stands())
-        if task.is_feasible(event["values"]):
+        if "query" in event and task.is_feasible(event["values"]):
             feasible.append(event)
     last = stands()
     return result + [last] * (len(task.checkpoints) - len(result))

@@ -68,6 +68,10 @@ class PipedSession:
         """See :meth:`nasbench_imc.suites.Session.cost`."""
         return self._ask({"cost": self._named(design)})
 
+    def proxies(self, design: Design) -> Mapping[str, float]:
+        """See :meth:`nasbench_imc.suites.Session.proxies`."""
+        return self._ask({"proxies": self._named(design)})
+
     def recommend(self, designs: Design | Iterable[Design]) -> None:
         """See :meth:`nasbench_imc.suites.Session.recommend`."""
         from nasbench_imc.design import Design

@@ -361,20 +361,27 @@ def _drive(session: Session, log: RunLog, file: str) -> tuple[int, Refused | Non
     domain = session.task.domain
     lines: dict[tuple[Any, ...], int] = {}
     for line, event in enumerate(log.events, start=2):
-        field = "recommend" if "recommend" in event else "query"
+        field = next(name for name in ("recommend", "proxies", "query") if name in event)
         try:
             if field == "recommend":
                 session.recommend([domain.design(fields) for fields in event["recommend"]])
                 continue
-            design, known = domain.design(event["query"]), len(session.observations)
+            design = domain.design(event[field])
             options = {name: event[name] for name in OPTIONS if name in event}
-            session.query(design, **options)
+            if field == "proxies":
+                free = not session.task.fidelities or (field, design.arch) in lines
+                session.proxies(design)
+                asked: tuple[Any, ...] = (field, design.arch)
+            else:
+                known = len(session.observations)
+                session.query(design, **options)
+                free = len(session.observations) == known
+                asked = (design, *options.values())
         except (BenchmarkError, TypeError) as error:
             return line - 2, _refused(file, line, field, event[field], "", f"a session refuses it: {error}")
-        asked = (design, *options.values())
-        if len(session.observations) == known:
+        if free:
             before = f"line {lines[asked]} has it" if asked in lines else "it costs nothing here"
-            reason = f"a free query is neither logged nor charged, and {before}"
+            reason = f"a free {field} is neither logged nor charged, and {before}"
             return line - 2, _refused(file, line, field, event[field], "", reason)
         lines[asked] = line
     return len(log.events), None

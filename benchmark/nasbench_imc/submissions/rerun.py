@@ -402,6 +402,8 @@ class _Answers:
             }
         if "cost" in request:
             return dict(session.cost(self._design(request["cost"])))
+        if "proxies" in request:
+            return dict(session.proxies(self._design(request["proxies"])))
         if self._recommendations >= _RECOMMENDATIONS:
             raise SearchError(f"more than {_RECOMMENDATIONS:,} recommendations")
         session.recommend([self._design(named) for named in request["recommend"]])

@@ -85,6 +85,7 @@ class Session:
         self._seen: dict[tuple[Design, str], Observation] = {}
         self._free: dict[Design, Observation] = {}
         self._seconds: dict[Design, float] = {}  # track F: of the clock, spent on a design
+        self._with_proxies: set[str] = set()  # track F: architectures whose proxies have been paid
         self._events: list[dict[str, Any]] = []
         self._open = True
 
@@ -109,7 +110,9 @@ class Session:
         """Ask for a design's search labels.
 
         The price is 1, on track F the core-seconds that the label takes beyond those already spent on the
-        design. What has been asked for before is free, and so are, on track T, designs on a source hardware.
+        design; the first label of a run is charged with the training of the super-network too, where networks
+        inherit from one. What has been asked for before is free, and so are, on track T, designs on a source
+        hardware.
 
         Parameters
         ----------
@@ -150,7 +153,8 @@ class Session:
         self._seen[design, level] = made
         event: dict[str, Any] = {"query": task.domain.free(design)}
         if level:
-            self._seconds[design] = self._seconds.get(design, 0.0) + price
+            shared = 0.0 if self._seconds else self._bench.training(design.arch).supernet_seconds
+            self._seconds[design] = self._seconds.get(design, 0.0) + price - shared
             event |= {"fidelity": level, "charged": price}
         values = {name: made.values[name] for name in task.metrics}
         self._events.append({**event, "values": values, "proposals": self.proposals})
@@ -186,7 +190,10 @@ class Session:
             label = fidelity_label(self._bench, design, task.at, level, seed)
             accuracy = label.accuracy
             # What was spent on a design is not spent again: its training goes on from where it stopped.
-            price = round(max(0.0, label.seconds - self._seconds.get(design, 0.0)), 6)
+            price = max(0.0, label.seconds - self._seconds.get(design, 0.0))
+            if not self._seconds:  # nothing can be inherited before there is a super-network
+                price += self._bench.training(design.arch).supernet_seconds
+            price = round(price, 6)
         else:
             accuracy = measured["accuracy"]
         values = {"accuracy": accuracy, **self._cost_values(measured)}
@@ -217,6 +224,42 @@ class Session:
         design = self._admitted(design, self.task.source_domain if self._on_source(design) else None)
         self.proposals += 1
         return MappingProxyType(self._cost_values(self._bench.query(design, self.task.at)))
+
+    def proxies(self, design: Design) -> Mapping[str, float]:
+        """Zero-cost proxies of a design's untrained network; a proposal.
+
+        They are free, but on track F charged once an architecture with the core-seconds that they take.
+
+        Returns
+        -------
+        mapping of str to float
+            Name, as in ``bench.proxy_names`` -> value [1]; empty where the table has none.
+
+        Raises
+        ------
+        BudgetExhausted
+            On track F where they take more than is left of the budget, else where the number of proposals is
+            spent; nothing is charged.
+        UnknownNameError, SearchError
+            As in :meth:`query`.
+        """
+        design = self._admitted(design, self.task.source_domain if self._on_source(design) else None)
+        self.proposals += 1
+        if not self._bench.proxy_names:
+            return MappingProxyType({})
+        found = self._bench.proxies(design.arch)
+        if self.task.fidelities and design.arch not in self._with_proxies:
+            price = round(found.seconds, 6)
+            if self.charged + price > self.task.budget:
+                raise BudgetExhausted(
+                    f"{self.task.name} has {self.budget_left:.6g} core-s left of {self.task.budget}; the "
+                    f"proxies of this design take {price:.6g}"
+                )
+            self.charged = self.charged + price
+            self._with_proxies.add(design.arch)
+            event = {"proxies": self.task.domain.free(design), "charged": price, "proposals": self.proposals}
+            self._events.append(event)
+        return found.values
 
     def recommend(self, designs: Design | Iterable[Design]) -> None:
         """Name what is to be scored from now on, until the next recommendation.

@@ -63,21 +63,43 @@ class Training:
 
     Attributes
     ----------
+    epochs : ndarray, shape (E,)
+        Epochs of individual training at each entry of the learning curve; 0: before it.
     learning_curve : ndarray, shape (E,)
-        Validation accuracy after each epoch of individual training [%]; the first is that of the
-        weights before it.
+        Validation accuracy [%].
     seconds : ndarray, shape (E,)
-        What each entry of the learning curve took [core-s].
+        What each entry of the learning curve took beyond the one before [core-s].
+    supernet_seconds : float
+        What training the super-network took from which it inherits, as all networks of the seed do
+        [core-s]; 0: from none.
     evaluation_seconds : float
         What evaluating its accuracy on all hardware took [core-s].
     weights_sha256 : str
         SHA-256 of the weights' file.
     """
 
+    epochs: np.ndarray
     learning_curve: np.ndarray
     seconds: np.ndarray
+    supernet_seconds: float
     evaluation_seconds: float
     weights_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """Zero-cost proxies of a network.
+
+    Attributes
+    ----------
+    values : mapping of str to float
+        Name -> value [1].
+    seconds : float
+        What computing all of them took [core-s].
+    """
+
+    values: Mapping[str, float]
+    seconds: float
 
 
 class Measurement(Mapping[str, float]):
@@ -223,6 +245,8 @@ class Benchmark:
         Noise draws of each accuracy label; 0 where labels are not made of draws.
     training_seeds : tuple of int
         Seeds with which networks were trained; all of them with the first.
+    proxy_names : tuple of str
+        Zero-cost proxies that the table has; each is also a metric, ``proxy_NAME``.
     """
 
     def __init__(self, source: files.TableFile) -> None:
@@ -244,6 +268,8 @@ class Benchmark:
             hardware_times = [text.decode("ascii").split() for text in file["hardware/times"][:].tolist()]
             self._stored = {name: f"cost/{name}" for name in file["cost"]}
             self._stored |= {name: f"score/{name}" for name in file["score"] if name != "accuracy"}
+            self.proxy_names = tuple(file["proxy"]) if "proxy" in file else ()
+            self._stored |= {f"proxy_{name}": f"proxy/{name}" for name in self.proxy_names}
             if "cell" in file:  # measured here, not published elsewhere
                 self.compressions = _compressions(file)
                 self.training_seeds = tuple(file["training/seed"][:].tolist())
@@ -376,14 +402,35 @@ class Benchmark:
             raise UnavailableError(f"the networks of table {self.name!r} were trained elsewhere")
         row, index = self._rows([arch])[0], self._training_index(training_seed)
         self._check_trained([row], index)
-        names = ("learning_curve", "seconds", "evaluation_seconds", "weights_sha256")
-        curve, seconds, evaluation, weights = (self._raw(f"training/{name}").values for name in names)
+
+        def read(name: str) -> np.ndarray:
+            return self._raw(f"training/{name}").values
+
         return Training(
-            curve[index, row].copy(),
-            seconds[index, row].copy(),
-            float(evaluation[index, row]),
-            weights[index, row].decode("ascii"),
+            epochs=read("epoch").copy(),
+            learning_curve=read("learning_curve")[index, row].copy(),
+            seconds=read("seconds")[index, row].copy(),
+            supernet_seconds=float(read("supernet_seconds")[index]),
+            evaluation_seconds=float(read("evaluation_seconds")[index, row]),
+            weights_sha256=read("weights_sha256")[index, row].decode("ascii"),
         )
+
+    def proxies(self, arch: str) -> Proxies:
+        """Zero-cost proxies of a network, and what they took.
+
+        Raises
+        ------
+        UnknownNameError
+            Where the code is malformed.
+        UnavailableError
+            Where the table does not hold the network, or has no proxies.
+        """
+        row = self._rows([arch])[0]
+        if not self.proxy_names:
+            raise UnavailableError(f"table {self.name!r} has no zero-cost proxies")
+        values = {name: float(self._raw(f"proxy/{name}").values[row]) for name in self.proxy_names}
+        seconds = sum(float(self._raw(f"proxy_seconds/{name}").values[row]) for name in self.proxy_names)
+        return Proxies(MappingProxyType(values), seconds)
 
     @property
     def cells(self) -> int:

@@ -1,7 +1,8 @@
 """Cheaper labels than the search label, and the time that each takes: for multi-fidelity search.
 
-The fidelities of a table of measured accuracies, cheapest first: ``curve-0`` .. ``curve-E``, the entries of
-the learning curve (digital validation accuracy; ``curve-0`` before individual training), then ``draws-1``,
+The fidelities of a table of measured accuracies, cheapest first: ``curve-0``, ``curve-1``, ..., the entries
+of the learning curve (digital validation accuracy; :meth:`Benchmark.training` says after how many epochs;
+where networks inherit from a super-network, ``curve-0`` is as inherited), then ``draws-1``,
 ``draws-2``, ``draws-4``, ..., the mean over that many noise draws on the design's own hardware; the last of
 them is the search label.
 """

@@ -29,10 +29,14 @@ with a seed, ``/training/valid`` is 0 and the values are NaN, and nowhere else::
     /score/accuracy_digital   (S, A) float32             floating point, before coding; also in /search
     /training/seed            (S,) int32                 training seeds; the first, 0, has every network
     /training/valid           (S, A) uint8               1 where the network was trained with that seed
-    /training/learning_curve  (S, A, E) float32          validation accuracy by epoch; 0: as inherited
-    /training/seconds         (S, A, E) float32          what each entry took
+    /training/epoch           (E,) float32               epochs of training at each entry of the curve
+    /training/learning_curve  (S, A, E) float32          validation accuracy at each entry
+    /training/seconds         (S, A, E) float32          what each entry took beyond the one before
+    /training/supernet_seconds (S,) float32              what the shared super-network took; 0: none
     /training/evaluation_seconds (S, A) float32
     /training/weights_sha256  (S, A) ASCII
+    /proxy/NAME               (A,) float32               zero-cost proxies; may be absent
+    /proxy_seconds/NAME       (A,) float32               what each took
 
 Every dataset but the keys carries ``unit``, ``direction`` and ``description``; its ``axes`` attribute
 names its axes. The root carries ``schema``, ``space``, ``version``, provenance and licences.

@@ -1,0 +1,419 @@
+"""The page of facts: tables, and sentences made of the numbers. Its figures need matplotlib."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nasbench_imc.building.facts import (
+    AT,
+    BEST,
+    COSTS,
+    DIGITAL,
+    FAMILIES,
+    LEVEL,
+    MATCH,
+    MIN_NETWORKS,
+    OPERATOR_GROUPS,
+    RESOLVED,
+    TOP,
+    Facts,
+)
+from nasbench_imc.building.facts_figures import COST_WORDS, FIGURES, compression_name
+from nasbench_imc.building.pages import READING, markdown_table, number, reading, write_files
+
+_NO_FIGURE = "Too few networks for a figure."
+
+
+def write_page(facts: Facts, folder: Path) -> list[Path]:
+    """Write ``README.md``, one CSV file an answer, and the figures for which there are enough networks.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files written.
+    """
+    tables = {
+        "distribution": facts.distribution,
+        "correlation": facts.correlation,
+        "compression": facts.compression,
+        "fronts": facts.fronts,
+        "transformers": facts.transformers,
+        "noise": facts.noise,
+        "fidelity": facts.fidelity,
+    }
+    files: dict[str, bytes] = {
+        f"{name}.csv": frame.to_csv(index=False, float_format="%.5g", lineterminator="\n").encode()
+        for name, frame in tables.items()
+    }
+    drawn = {f"{name}.png": draw(facts) for name, (draw, _) in FIGURES.items()}
+    files |= {name: content for name, content in drawn.items() if content is not None}
+    files["README.md"] = readme(facts, reading(folder), set(files)).encode()
+    return write_files(folder, files)
+
+
+# ---- text -------------------------------------------------------------------------------------------------
+
+
+def readme(facts: Facts, reading: str | None, files: set[str] | None = None) -> str:
+    """The page as Markdown.
+
+    Parameters
+    ----------
+    facts : Facts
+    reading : str or None
+        What a person has to say about it, as Markdown.
+    files : set of str, optional
+        Names of the figures that there are; all by default.
+    """
+    said = sentences(facts)
+
+    def figure(name: str) -> str:
+        there = files is None or f"{name}.png" in files
+        return f"![{FIGURES[name][1]}]({name}.png)" if there else _NO_FIGURE
+
+    lacks = "\n".join(f"- {line}" for line in facts.missing)
+    parts = [
+        f"# Facts of the `{facts.name}` table",
+        f"Made by `nasbench-imc build facts` from table version {facts.version}, SHA-256 `{facts.sha256}`; "
+        f"text by hand is in `{READING}` and taken in below. {len(facts.networks):,} networks on "
+        f"{len(facts.chips)} reference chips, at `{AT}` since programming; accuracies are score labels. How "
+        "each figure is computed stands at the end.",
+        f"**What this table lacks:**\n\n{lacks}" if lacks else "The table is complete.",
+        "## 1. How accurate are the networks?",
+        " ".join(said[1]),
+        _distribution_table(facts),
+        figure("distribution"),
+        "All groups and quartiles: `distribution.csv`.",
+        "## 2. Does digital accuracy rank networks on IMC hardware?",
+        " ".join(said[2]),
+        _correlation_table(facts),
+        figure("correlation"),
+        "All classes and times: `correlation.csv`.",
+        "## 3. What does compression do to the fronts?",
+        " ".join(said[3]),
+        _compression_table(facts),
+        *(figure(f"fronts_{cost}") for cost in COSTS),
+        "All shares: `compression.csv`; the networks on the fronts: `fronts.csv`.",
+        "## 4. Where do transformers win and lose?",
+        " ".join(said[4]),
+        figure("transformers"),
+        "All classes, times and groups: `transformers.csv`.",
+        "## 5. How large is the noise?",
+        " ".join(said[5]),
+        _noise_table(facts),
+        figure("noise"),
+        "All columns: `noise.csv`.",
+        "## 6. What does a cheap label tell?",
+        " ".join(said[6]),
+        figure("fidelity"),
+        "All chips and fidelities: `fidelity.csv`.",
+        "## Reading",
+        reading or "Nobody has written one yet.",
+        "## How it was computed",
+        _METHOD,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_METHOD = f"""\
+- Families: CNN without any attention stage, transformer of attention alone, mixed the rest. "Mostly" goes by
+  the operator (`c`, `m`, `a`) with most blocks; `tie`: two are level.
+- Rank correlations: Kendall's tau-b and Spearman's rho, from {MIN_NETWORKS} networks on. The top {TOP:.0%}
+  are chosen by digital accuracy in 2 and by score label in 6. Such a choice narrows the range of what is
+  correlated, so tau within the top is lower than overall even where noise is the same.
+- Fronts: networks within 10 points of the best. Hypervolume as in scoring: between ideal and nadir of the
+  front of all compressions together, costs on a log scale.
+- Equal energy: a network's accuracy minus the mean of the CNNs (of the networks mostly `c`) whose energy on
+  the same configuration is within a factor {MATCH}. Intervals: {LEVEL:.0%} percentile bootstrap over the
+  networks so matched, with a seeded generator; the CNNs are taken as given.
+- Noise of training is over seeds of one network and holds the noise of draws with it. A draw has devices and
+  images of its own. Two networks are told apart where they differ by more than {RESOLVED:g} standard errors
+  of a difference. The best {BEST:.0%} are chosen by the same labels, so their spread holds noise too.
+- Fidelities: `curve-k` is the validation accuracy at entry k of the learning curve, `draws-n` the mean of n
+  noise draws on validation images, averaged over label seeds. Seconds are from scratch, without the
+  super-network.
+- Where too few networks stand behind a figure it is left out (–, or empty in the CSV files)."""
+
+
+def sentences(facts: Facts) -> dict[int, list[str]]:
+    """What the numbers say, by question; nothing of it is fixed beforehand."""
+    return {
+        1: _say_distribution(facts),
+        2: _say_correlation(facts),
+        3: _say_compression(facts),
+        4: _say_transformers(facts),
+        5: _say_noise(facts),
+        6: _say_fidelity(facts),
+    }
+
+
+def _say_distribution(facts: Facts) -> list[str]:
+    frame = facts.distribution[facts.distribution["networks"] > 0]
+    families = frame[frame["group"].isin(FAMILIES)]
+    digital = families[families["chip"] == DIGITAL].sort_values("q50", ascending=False)
+    medians = ", ".join(f"{row['group']} {row['q50']:.1f} %" for row in _rows(digital))
+    whole = frame[frame["group"] == "all"]
+    best = _highest(whole[whole["chip"] == DIGITAL], "q50")
+    on_chips = whole[whole["chip"] != DIGITAL]
+    high, low = _highest(on_chips, "q50"), _lowest(on_chips, "q50")
+    winners = [
+        _highest(part, "q50")["group"]
+        for chip, part in families.groupby("chip", sort=False)
+        if chip != DIGITAL
+    ]
+    led = ", ".join(f"{name} on {winners.count(name)}" for name in FAMILIES if name in winners)
+    return [
+        f"Median digital accuracy by family: {medians}; the best network, `{best['best']}`, reaches "
+        f"{best['max']:.1f} %.",
+        f"Over all networks the median is highest on `{high['chip']}` ({high['q50']:.1f} %) and lowest on "
+        f"`{low['chip']}` ({low['q50']:.1f} %).",
+        f"Family with the highest median, by number of chips: {led}.",
+    ]
+
+
+def _say_correlation(facts: Facts) -> list[str]:
+    frame = facts.correlation[facts.correlation["at"] == AT].dropna(subset=["tau"])
+    if frame.empty:
+        return [f"Fewer than {MIN_NETWORKS} networks have both accuracies: no rank correlation."]
+    low, high, worst = _lowest(frame, "tau"), _highest(frame, "tau"), _highest(frame, "regret")
+    within = frame["tau_top"].dropna()
+    top = [
+        f"Within the digitally best {TOP:.0%} tau is {within.median():.2f} in the median, from "
+        f"{within.min():.2f} to {within.max():.2f}."
+    ]
+    return [
+        f"Kendall's tau of digital accuracy to accuracy on hardware at {AT}, over {len(frame)} accuracy "
+        f"classes: median {frame['tau'].median():.2f}, lowest on `{low['accuracy_class']}` "
+        f"(tau {low['tau']:.2f}), highest on `{high['accuracy_class']}` (tau {high['tau']:.2f}).",
+        *(top if len(within) else []),
+        f"Taking the digitally best network costs {frame['regret'].median():.1f} points in the median class "
+        f"and {worst['regret']:.1f} on `{worst['accuracy_class']}`.",
+    ]
+
+
+def _say_compression(facts: Facts) -> list[str]:
+    said = []
+    for cost in COSTS:
+        part = facts.compression[facts.compression["cost"] == cost].dropna(subset=["adds"])
+        if part.empty:
+            said.append(f"Against {COST_WORDS[cost]} one network beats all others on every chip.")
+            continue
+        means = part.groupby(["weight_bits", "sparsity"])[["share", "adds"]].mean().reset_index()
+        alone, adding = _highest(means, "share"), _highest(means, "adds")
+        idle = [_name(row) for row in _rows(means) if row["adds"] < 0.001]
+        nothing = f"; {' and '.join(idle)} add under 0.1 %" if idle else ""
+        said.append(
+            f"Of the hypervolume against {COST_WORDS[cost]}, mean over chips, {_name(alone)} reach most "
+            f"alone ({alone['share']:.0%}) and {_name(adding)} add most to the others "
+            f"({adding['adds']:.1%}){nothing}."
+        )
+    return said
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return compression_name(int(row["weight_bits"]), row["sparsity"])
+
+
+def _say_transformers(facts: Facts) -> list[str]:
+    frame = facts.transformers[facts.transformers["at"] == AT]
+    losses = frame.pivot_table(index="accuracy_class", columns="group", values="loss", sort=False)
+    if not {"CNN", "transformer"} <= set(losses.columns):
+        return ["CNNs or transformers are missing, so that their losses cannot be compared."]
+    operators = ", ".join(
+        f"{losses[name].median():.1f} {name.replace('mostly ', 'mostly `')}`"
+        for name in OPERATOR_GROUPS
+        if name in losses and name != "tie"
+    )
+    losses = losses.assign(gap=losses["transformer"] - losses["CNN"]).reset_index()
+    more, less = _highest(losses, "gap"), _lowest(losses, "gap")
+    said = [
+        f"From digital to hardware at {AT} transformers lose more than CNNs on "
+        f"{int((losses['gap'] > 0).sum())} of {len(losses)} classes, {losses['gap'].median():+z.1f} points "
+        f"in the median; beside CNNs they lose most on `{more['accuracy_class']}` ({more['transformer']:.1f} "
+        f"against {more['CNN']:.1f} points) and least on `{less['accuracy_class']}` "
+        f"({less['transformer']:.1f} against {less['CNN']:.1f}). By operator the loss is, in the median "
+        f"class, {operators}."
+    ]
+    equal = frame[frame["group"] == "transformer"].dropna(subset=["difference_low"])
+    if equal.empty:
+        few = f"Fewer than {MIN_NETWORKS} transformers have a CNN of equal energy beside them."
+        return [*said, few]
+    high, low = _highest(equal, "difference"), _lowest(equal, "difference")
+    return [
+        *said,
+        f"At equal energy they are above CNNs on {int((equal['difference_low'] > 0).sum())} of {len(equal)} "
+        f"classes and below on {int((equal['difference_high'] < 0).sum())} ({LEVEL:.0%} interval clear of "
+        f"zero): from {high['difference']:+z.1f} points on `{high['hardware']}` to "
+        f"{low['difference']:+z.1f} on `{low['hardware']}`. The same pairs differ digitally by "
+        f"{equal['digital_difference'].median():+z.1f} points in the median class.",
+    ]
+
+
+def _say_noise(facts: Facts) -> list[str]:
+    digital, chips = (
+        facts.noise[facts.noise["chip"] == DIGITAL],
+        facts.noise[facts.noise["chip"] != DIGITAL],
+    )
+    seeds, draws, best = (chips[name].dropna() for name in ("seed_sd", "draw_sd", "best_sd"))
+    said = []
+    if len(seeds):
+        said.append(
+            f"Trainings of one network differ by an SD of {digital['seed_sd'].max():.2f} points digitally "
+            f"and {_span(seeds)} on the chips, measured on {chips['seed_networks'].max()} networks."
+        )
+    else:
+        said.append("No network was trained with two seeds: the noise of training is unknown.")
+    if len(draws):
+        said.append(
+            f"A single noise draw has an SD of {_span(draws)} points (largest on "
+            f"`{_highest(chips, 'draw_sd')['chip']}`), the mean of all draws an error of "
+            f"{_span(chips['draw_error'])}."
+        )
+    if best.empty:
+        return [*said, f"The best {BEST:.0%} are a single network: no spread to compare with."]
+    said.append(f"The best {BEST:.0%} of the networks spread by an SD of {_span(best)} points on chips.")
+    for column, what in (("resolved_draws", "draws"), ("resolved_seeds", "trainings")):
+        shares = chips[column].dropna()
+        if len(shares):
+            said.append(
+                f"Given the noise of {what}, {shares.min():.0%} to {shares.max():.0%} of their pairs are "
+                "told apart."
+            )
+    return said
+
+
+def _span(values: pd.Series) -> str:
+    return f"{values.min():.2f} to {values.max():.2f}"
+
+
+def _say_fidelity(facts: Facts) -> list[str]:
+    mean = facts.fidelity.groupby("fidelity", sort=False)[["seconds", "tau", "tau_top"]].mean()
+    known = _rows(mean.dropna(subset=["tau"]).reset_index())
+    if not known:
+        return [f"Fewer than {MIN_NETWORKS} networks: no rank correlation."]
+    said = [
+        f"`{row['fidelity']}` {row['tau']:.2f}"
+        + ("" if math.isnan(row["tau_top"]) else f" (best {TOP:.0%}: {row['tau_top']:.2f})")
+        + f" at {row['seconds']:.1f} core-s"
+        for row in known
+    ]
+    epochs = facts.fidelity.drop_duplicates("fidelity")["epochs"].dropna()
+    shared = facts.fidelity["supernet_seconds"].iloc[0]
+    once = f" The super-network from which all networks inherit took {shared:,.0f} core-s, once."
+    last = known[-1]
+    enough = next(row for row in known if row["tau"] >= 0.9 * last["tau"])
+    return [
+        f"Kendall's tau to the score label, mean over chips: {'; '.join(said)}.",
+        f"Nine tenths of the last fidelity's tau are first reached by `{enough['fidelity']}`, in "
+        f"{enough['seconds'] / last['seconds']:.0%} of its time.",
+        f"The entries of the learning curve are after {', '.join(f'{epoch:g}' for epoch in epochs)} epochs "
+        f"of individual training.{once if shared else ''}",
+    ]
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _highest(frame: pd.DataFrame, name: str) -> dict[str, Any]:
+    """The row with the largest value; the first of equal ones."""
+    return _rows(frame.dropna(subset=[name]).sort_values(name, ascending=False, kind="stable").head(1))[0]
+
+
+def _lowest(frame: pd.DataFrame, name: str) -> dict[str, Any]:
+    return _rows(frame.dropna(subset=[name]).sort_values(name, kind="stable").head(1))[0]
+
+
+def _distribution_table(facts: Facts) -> str:
+    names = ("all", *FAMILIES, *OPERATOR_GROUPS)
+    held = {(row["chip"], row["group"]): row for row in _rows(facts.distribution)}
+    header = ("chip", *(f"{name} ({held[DIGITAL, name]['networks']:,})" for name in names))
+    rows = [
+        (_chip(chip), *(number(held[chip, name]["q50"], 1) for name in names))
+        for chip in (DIGITAL, *facts.chips)
+    ]
+    return "Median accuracy [%] by group (number of networks).\n\n" + markdown_table(header, rows)
+
+
+def _correlation_table(facts: Facts) -> str:
+    frame = facts.correlation[facts.correlation["at"] == AT]
+    rows = [
+        (
+            _chip(row["hardware"]),
+            *(number(row[name], 2) for name in ("tau", "rho", "tau_top", "rho_top")),
+            _percent(row["overlap"]),
+            f"{row['regret']:.1f}",
+        )
+        for row in _rows(frame[frame["hardware"].isin(facts.chips)])
+    ]
+    within = f"best {TOP:.0%}"
+    header = ("chip", "tau", "rho", f"tau, {within}", f"rho, {within}", "shared", "lost [points]")
+    return (
+        f"Digital accuracy beside that on each reference chip; shared: of the digitally {within}, those that "
+        f"are among the {within} of the chip; lost: by taking the digitally best network.\n\n"
+        + markdown_table(header, rows)
+    )
+
+
+def _compression_table(facts: Facts) -> str:
+    names = ["accuracy_change", "cost_factor", "share", "adds"]
+    means = facts.compression.groupby(["weight_bits", "sparsity", "cost"], sort=False)[names].mean()
+    held = {(row["weight_bits"], row["sparsity"], row["cost"]): row for row in _rows(means.reset_index())}
+    rows = []
+    for bits, sparsity in dict.fromkeys((bits, sparsity) for bits, sparsity, _ in held):
+        by_cost = [held[bits, sparsity, cost] for cost in COSTS]
+        rows.append(
+            (
+                compression_name(bits, sparsity),
+                f"{by_cost[0]['accuracy_change']:+z.1f}",
+                *(f"{row['cost_factor']:.2f}" for row in by_cost),
+                *(f"{_percent(row['share'])} / {_percent(row['adds'])}" for row in by_cost),
+            )
+        )
+    header = (
+        "weights",
+        "accuracy [points]",
+        *(f"{COST_WORDS[cost]} factor" for cost in COSTS),
+        *(f"{COST_WORDS[cost]}: alone / adds" for cost in COSTS),
+    )
+    return (
+        "Mean over chips: change of accuracy and factor of cost against 8 bits and sparsity 0; share of the "
+        "hypervolume of all compressions that is reached alone, and that is lost without.\n\n"
+        + markdown_table(header, rows)
+    )
+
+
+def _noise_table(facts: Facts) -> str:
+    points = ("seed_sd", "draw_sd", "draw_error", "best_sd", "best_range")
+    rows = [
+        (
+            _chip(row["chip"]),
+            *(number(row[name], 2) for name in points),
+            *(_percent(row[name]) for name in ("resolved_draws", "resolved_seeds")),
+        )
+        for row in _rows(facts.noise)
+    ]
+    header = (
+        "chip",
+        "SD, trainings",
+        "SD, one draw",
+        "error, all draws",
+        f"SD, best {BEST:.0%}",
+        f"range, best {BEST:.0%}",
+        "told apart (draws)",
+        "told apart (trainings)",
+    )
+    return "Points of accuracy.\n\n" + markdown_table(header, rows)
+
+
+def _chip(name: str) -> str:
+    return name if name == DIGITAL else f"`{name}`"
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.0%}"

@@ -1,0 +1,169 @@
+"""Tuning a method's hyperparameters, under an effort that is stated and the same for every method.
+
+A method states what may be tuned in its module, beside its function::
+
+    SPACE = {"population": (5, 10, 20), "tournament": (2, 3, 5)}
+
+    def search(session, rng, *, population=20, tournament=5): ...
+
+Random search over the product of the choices (Bergstra and Bengio, JMLR 2012), the defaults first: simple,
+and equally good or bad for everyone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasbench_imc.errors import BenchmarkError, SearchError
+from nasbench_imc.runs import Method, read_logs, run_all
+from nasbench_imc.scoring import score
+from nasbench_imc.suites import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Seeds the draw of configurations.
+SEED = 20_261
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """What a method lets be tuned.
+
+    Attributes
+    ----------
+    method : Method
+    choices : mapping of str to tuple
+        Hyperparameter -> values that it may take.
+    defaults : mapping of str to object
+    """
+
+    method: Method
+    choices: Mapping[str, tuple[Any, ...]]
+    defaults: Mapping[str, Any]
+
+
+def tunable(method: Method) -> Tunable:
+    """Read ``SPACE`` of a method's module.
+
+    Raises
+    ------
+    SearchError
+        Where there is none, or a name in it is no keyword-only argument of the method's function, with a
+        default among the choices.
+    """
+    searcher = method.load()
+    space = getattr(sys.modules[searcher.__module__], "SPACE", None)
+    if not isinstance(space, Mapping) or not space:
+        raise SearchError(
+            f"method {method.name!r} has nothing to tune: its module needs SPACE, a dict of choices such as "
+            "{'population': (10, 20)}"
+        )
+    defaults = {}
+    for name, choices in space.items():
+        argument = inspect.signature(searcher).parameters.get(name)
+        if argument is None or argument.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise SearchError(f"method {method.name!r}: SPACE names {name!r}, no keyword-only argument of it")
+        if argument.default not in choices:
+            raise SearchError(
+                f"method {method.name!r}: the default of {name!r}, {argument.default!r}, is not among its "
+                f"choices {tuple(choices)!r}"
+            )
+        defaults[name] = argument.default
+    return Tunable(method, {name: tuple(choices) for name, choices in space.items()}, defaults)
+
+
+def configurations(found: Tunable, count: int) -> list[dict[str, Any]]:
+    """The defaults and uniform draws without replacement; fewer than ``count`` where there are no more.
+
+    The first of a longer list are those of a shorter one.
+    """
+    names, lengths = list(found.choices), [len(choices) for choices in found.choices.values()]
+    order = np.random.default_rng(SEED).permutation(math.prod(lengths))
+    drawn = (
+        {name: found.choices[name][k] for name, k in zip(names, np.unravel_index(n, lengths), strict=True)}
+        for n in order
+    )
+    others = [values for values in drawn if values != found.defaults]
+    return [dict(found.defaults), *others[: max(0, count - 1)]]
+
+
+def tune(
+    method: Method,
+    tasks: Sequence[Task],
+    seeds: Iterable[int],
+    count: int,
+    out: Path,
+    *,
+    jobs: int = 1,
+    timeout: float = 600.0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Run a method in several configurations and score each.
+
+    Parameters
+    ----------
+    method : Method
+    tasks : sequence of Task
+        Of the suite ``dev``.
+    seeds : iterable of int
+    count : int
+        Configurations, the defaults among them.
+    out : pathlib.Path
+        Folder of the logs; those found there are kept, so that an interrupted call is resumed.
+    jobs, timeout, progress
+        As in :func:`nasbench_imc.runs.run_all`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a configuration, the best first: its hyperparameters, ``score`` (mean over tasks; 0: the
+        table's best, 1: random search), ``default``, whether it is the defaults', and the score on each task.
+
+    Raises
+    ------
+    SearchError
+        Where there is nothing to tune, or a task is not of the suite ``dev``.
+    BenchmarkError
+        Where a run failed; its log says why.
+    """
+    import pandas as pd
+
+    other = [task.name for task in tasks if task.suite != "dev"]
+    if other:
+        raise SearchError(f"tuning is for the suite 'dev'; {', '.join(other)} would no longer be a test")
+    found = tunable(method)
+    tried = configurations(found, count)
+    variants = [
+        replace(method, name=f"{method.name}-{k:02}", options=tuple(options.items()))
+        for k, options in enumerate(tried)
+    ]
+    report = run_all(variants, tasks, seeds, out, jobs=jobs, timeout=timeout, progress=progress)
+    if report.troubled:
+        first = report.troubled[0]
+        reason = first.error.strip().splitlines()[-1] if first.error else first.end
+        raise BenchmarkError(
+            f"{len(report.troubled)} runs failed, among them {first.job.task.name} with "
+            f"{dict(first.job.method.options)}: {reason}"
+        )
+    names = {variant.name for variant in variants}
+    runs = score([log for log in read_logs(out) if log.method in names]).runs
+    means = {str(name): group.groupby("task")["score"].mean() for name, group in runs.groupby("method")}
+    rows = [
+        {
+            **options,
+            "score": float(means[variant.name].mean()),
+            "default": options == found.defaults,
+            **{task.name: float(means[variant.name][task.name]) for task in tasks},
+        }
+        for variant, options in zip(variants, tried, strict=True)
+    ]
+    return pd.DataFrame(rows).sort_values("score", kind="stable", ignore_index=True)

@@ -1,0 +1,88 @@
+"""Tuning: what is tried, under which effort, and what comes out."""
+
+import numpy as np
+import pytest
+
+import nasbench_imc as nbi
+from nasbench_imc.runs import find_method, methods
+from nasbench_imc.tuning import configurations, tunable, tune
+
+TASK = "nb201/sram-digital/S-accuracy"
+SOURCE = '''
+"""Takes the best of a few designs; quality says how well it looks."""
+
+SPACE = {"quality": (1, 20), "luck": (0, 7, 8)}
+
+
+def search(session, rng, *, quality=1, luck=7):
+    bench = session.task.load_table()
+    while True:
+        pool = [session.task.domain.random(rng) for _ in range(quality)]
+        session.query(max(pool, key=lambda design: bench.query(design)["accuracy"]))
+'''
+
+
+@pytest.fixture
+def method(tmp_path):
+    path = tmp_path / "seer.py"
+    path.write_text(SOURCE)
+    return find_method(f"{path}:search")
+
+
+def test_the_defaults_come_first_and_nothing_twice(method):
+    found = tunable(method)
+    tried = configurations(found, 100)
+    assert tried[0] == found.defaults == {"quality": 1, "luck": 7}
+    assert len(tried) == len({tuple(each.items()) for each in tried}) == 6
+    assert configurations(found, 4) == tried[:4]
+    assert configurations(found, 1) == [found.defaults]
+
+
+def test_the_better_configuration_is_found_and_a_second_call_makes_no_run(method, tmp_path):
+    tasks, out = [nbi.task(TASK)], tmp_path / "logs"
+    frame = tune(method, tasks, range(2), 6, out, progress=False)
+    assert list(frame.columns) == ["quality", "luck", "score", "default", TASK]
+    assert sorted(frame["quality"][:3]) == [20, 20, 20]
+    assert frame["score"].is_monotonic_increasing
+    assert frame.loc[frame["default"], ["quality", "luck"]].to_numpy().tolist() == [[1, 7]]
+    assert (frame["score"] == frame[TASK]).all()
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*.gz")}
+    assert len(times) == 12
+    again = tune(method, tasks, range(2), 6, out, progress=False)
+    assert again.equals(frame)
+    assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*.gz")}
+
+
+def test_test_tasks_are_refused(method, tmp_path):
+    with pytest.raises(nbi.SearchError, match="tuning is for the suite 'dev'; nb201/pcm-t0/S-accuracy"):
+        tune(method, [nbi.task("nb201/pcm-t0/S-accuracy")], range(1), 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("SPACE =", "ROOM =", "nothing to tune"),
+        ('"luck": (0, 7, 8)', '"charm": (0, 7)', "names 'charm', no keyword-only argument"),
+        ("luck=7", "luck=5", "the default of 'luck', 5, is not among its choices"),
+        ("*, quality", "quality", "names 'quality', no keyword-only argument"),
+    ],
+)
+def test_a_wrong_space_is_explained(tmp_path, old, new, message):
+    path = tmp_path / "wrong.py"
+    path.write_text(SOURCE.replace(old, new))
+    with pytest.raises(nbi.SearchError, match=message):
+        tunable(find_method(f"{path}:search"))
+
+
+def test_a_failing_configuration_is_named(tmp_path):
+    path = tmp_path / "fails.py"
+    path.write_text(SOURCE.replace("    bench =", "    assert quality == 1\n    bench ="))
+    with pytest.raises(nbi.BenchmarkError, match=r"runs failed, among them .*'quality': 20.*AssertionError"):
+        tune(find_method(f"{path}:search"), [nbi.task(TASK)], range(1), 6, tmp_path / "logs", progress=False)
+
+
+@pytest.mark.parametrize("name", [name for name in methods() if name not in ("random_search",)])
+def test_the_reference_searchers_say_what_may_be_tuned(name):
+    found = tunable(methods()[name])
+    tried = configurations(found, 20)
+    assert len(tried) >= min(20, int(np.prod([len(choices) for choices in found.choices.values()])))
