@@ -5,9 +5,11 @@ import pytest
 from nasbench_imc.testing import SearcherSuite
 from nasbench_imc_baselines import (
     analognas,
+    asha,
     bananas,
     gibbon,
     gp,
+    hyperband,
     joint_ga,
     local_search,
     moead,
@@ -18,6 +20,7 @@ from nasbench_imc_baselines import (
     reinforce,
     smac,
     sms_emoa,
+    successive_halving,
     tpe,
     transfer,
 )
@@ -25,6 +28,10 @@ from nasbench_imc_baselines import (
 
 class TestAnalogNAS(SearcherSuite):
     searcher = staticmethod(analognas.search)
+
+
+class TestASHA(SearcherSuite):
+    searcher = staticmethod(asha.search)
 
 
 class TestBANANAS(SearcherSuite):
@@ -45,6 +52,10 @@ class TestGP(SearcherSuite):
 class TestGPOnEveryTrack(SearcherSuite):
     searcher = staticmethod(gp.search)
     budget = 12
+
+
+class TestHyperband(SearcherSuite):
+    searcher = staticmethod(hyperband.search)
 
 
 class TestJointGA(SearcherSuite):
@@ -95,6 +106,10 @@ class TestSMAC(SearcherSuite):
 
 class TestSMSEMOA(SearcherSuite):
     searcher = staticmethod(sms_emoa.search)
+
+
+class TestSuccessiveHalving(SearcherSuite):
+    searcher = staticmethod(successive_halving.search)
 
 
 class TestTPE(SearcherSuite):
