@@ -23,7 +23,7 @@ from nasbench_imc_baselines.candidates import near_the_best
 from nasbench_imc_baselines.common import draw, scalarised
 from nasbench_imc_baselines.surrogates import NetworkEnsemble, ranks
 
-#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {"initial": (5, 10, 20), "parents": (5, 10, 20), "candidates": (30, 60, 120), "batch": (2, 5, 10)}
 
 

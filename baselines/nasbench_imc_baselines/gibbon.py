@@ -21,7 +21,7 @@ import numpy as np
 from nasbench_imc import Design, Session
 from nasbench_imc_baselines.common import TRIES, draw, keeps_limits, scalarised
 
-#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {
     "population": (5, 10, 20),
     "tournament": (2, 3, 5),

@@ -20,7 +20,7 @@ import numpy as np
 from nasbench_imc import Design, Observation, Session
 from nasbench_imc_baselines.common import Fitness, breed, draw, scalarised
 
-#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {
     "population": (5, 10, 20),
     "tournament": (2, 3, 5),

@@ -18,7 +18,7 @@ import numpy as np
 from nasbench_imc import Session
 from nasbench_imc_baselines.common import draw, keeps_limits, scalarised
 
-#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {"initial": (1, 3, 5, 10, 20), "restart": (1, 2, 5, 10)}
 
 

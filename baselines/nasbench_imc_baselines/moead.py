@@ -23,7 +23,7 @@ from nasbench_imc import Observation, Session
 from nasbench_imc.bridges import violations
 from nasbench_imc_baselines.common import breed, draw, logged
 
-#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {"weightings": (8, 12, 20), "neighbours": (3, 5, 8), "mutations": (0.5, 1.0, 1.5, 2.0)}
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from nasbench_imc import Design, Session
 from nasbench_imc_baselines.common import TRIES, keeps_limits, scalarised
 
-#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {"rate": (0.2, 0.5, 1.0, 2.0), "entropy": (0.0, 0.02, 0.1), "memory": (0.8, 0.9, 0.95)}
 
 

@@ -22,7 +22,7 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from nasbench_imc import Session
 from nasbench_imc.bridges.pymoo import Redraw, run_pymoo
 
-#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {"population": (6, 10, 20), "children": (1, 2, 4), "crossover": (0.5, 0.9)}
 
 

@@ -22,7 +22,7 @@ from nasbench_imc import Design, Session
 from nasbench_imc.bridges.optuna import create_study, distributions, finished_trial
 from nasbench_imc_baselines.common import instead
 
-#: What the defaults below were chosen from, by tuning on the suite ``dev``.
+#: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {"startup": (5, 10, 20), "multivariate": (False, True), "candidates": (12, 24, 48)}
 
 

@@ -67,11 +67,15 @@ def tunable(method: Method) -> Tunable:
             f"method {method.name!r} has nothing to tune: its module needs SPACE, a dict of choices such as "
             "{'population': (10, 20)}"
         )
+    arguments = inspect.signature(searcher).parameters
+    valid = [name for name, each in arguments.items() if each.kind is inspect.Parameter.KEYWORD_ONLY]
     defaults = {}
     for name, choices in space.items():
-        argument = inspect.signature(searcher).parameters.get(name)
-        if argument is None or argument.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise SearchError(f"method {method.name!r}: SPACE names {name!r}, no keyword-only argument of it")
+        argument = arguments.get(name)
+        if argument is None or name not in valid:
+            raise SearchError(
+                f"method {method.name!r}: SPACE names {name!r}, no keyword-only argument of it; those are {valid}"
+            )
         if argument.default not in choices:
             raise SearchError(
                 f"method {method.name!r}: the default of {name!r}, {argument.default!r}, is not among its "

@@ -168,7 +168,7 @@ class SharedTrainJob:
     Attributes
     ----------
     branch : str
-        Which of :func:`supernet.branches`; "" where the recipe has none.
+        Which of :func:`branches.branches`; "" where the recipe has none.
     """
 
     seed: int

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from nasbench_imc.cli.common import json_option, print_json, print_table
+from nasbench_imc.cli.common import (
+    jobs_option,
+    json_option,
+    print_json,
+    print_table,
+    quiet_option,
+    timeout_option,
+)
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.runs import find_method, run_all
 from nasbench_imc.runs import methods as installed_methods
@@ -86,28 +92,16 @@ def methods(as_json: bool) -> None:
 @click.option("--suite", type=click.Choice(SUITES), help="Run the tasks of this suite.")
 @click.option("--task", "task_names", multiple=True, metavar="NAME", help="Run this task; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1), default=30, show_default=True, help="Seeds 0 to N - 1.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default="all cores",
-    help="Parallel processes on this machine.",
-)
+@jobs_option
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
     help="Have the workers of this Dask scheduler make the runs, one a thread (extra: cluster). A method "
     "that is a file is sent to them; other methods, this package and its tables must be installed there.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1),
-    default=600.0,
-    show_default=True,
-    help="Longest time a run may take [s].",
-)
+@timeout_option
 @click.option("--retry-failed", is_flag=True, help="Make failed and stopped runs again.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@quiet_option
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,14 @@ from typing import Any
 
 import click
 
-from nasbench_imc.cli.common import json_option, print_json, print_table
+from nasbench_imc.cli.common import (
+    jobs_option,
+    json_option,
+    print_json,
+    print_table,
+    quiet_option,
+    timeout_option,
+)
 from nasbench_imc.errors import LogError, SubmissionError
 from nasbench_imc.files import replacing
 from nasbench_imc.leaderboard.text import printable
@@ -126,20 +132,8 @@ def replay(submission: Path, as_json: bool, out: Path | None) -> None:
 @click.option(
     "--seeds", type=click.IntRange(1), default=30, show_default=True, help="Fresh label seeds to draw."
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default="all cores",
-    help="Parallel processes.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1),
-    default=600.0,
-    show_default=True,
-    help="Longest time a run may take [s].",
-)
+@jobs_option
+@timeout_option
 @click.option(
     "--entropy", type=click.IntRange(0), help="Draw the seeds from this, to compare methods on equal ones."
 )
@@ -156,7 +150,7 @@ def replay(submission: Path, as_json: bool, out: Path | None) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The searcher's submission, to be compared with.",
 )
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@quiet_option
 @json_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new folder.")
 def re_run(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from nasbench_imc.cli.common import print_table
+from nasbench_imc.cli.common import jobs_option, print_table, quiet_option, timeout_option
 from nasbench_imc.files import replacing
 from nasbench_imc.runs import find_method
 from nasbench_imc.suites import tasks as all_tasks
@@ -23,21 +22,9 @@ from nasbench_imc.suites import tasks as all_tasks
     help="How many are tried, the defaults among them.",
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Seeds 0 to N - 1.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default="all cores",
-    help="Parallel processes on this machine.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1),
-    default=600.0,
-    show_default=True,
-    help="Longest time a run may take [s].",
-)
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@jobs_option
+@timeout_option
+@quiet_option
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
