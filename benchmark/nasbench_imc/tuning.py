@@ -74,7 +74,8 @@ def tunable(method: Method) -> Tunable:
         argument = arguments.get(name)
         if argument is None or name not in valid:
             raise SearchError(
-                f"method {method.name!r}: SPACE names {name!r}, no keyword-only argument of it; those are {valid}"
+                f"method {method.name!r}: SPACE names {name!r}, no keyword-only argument of it; "
+                f"those are {valid}"
             )
         if argument.default not in choices:
             raise SearchError(

@@ -1,7 +1,7 @@
 """What searchers reach where others have measured it: NAS-Bench-201 on PCM after a day, 200 queries.
 
-Measurements made apart when this benchmark was planned, not published, on AnalogNAS-Bench's labels as they are
-and without noise on them, found a mean regret of 1.3 points for random search, 0.7 for local search, 0.55 for
+Unpublished measurements made when this benchmark was planned, on AnalogNAS-Bench's labels as they are and
+without noise on them, found a mean regret of 1.3 points for random search, 0.7 for local search, 0.55 for
 regularised evolution and TPE, 0.3 for Bayesian optimisation with an ensemble of trees. Our score labels are
 means over identical cells, which takes the luckiest cells away, so here sessions show and score the published
 column itself.
