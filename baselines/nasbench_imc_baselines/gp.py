@@ -30,6 +30,9 @@ from nasbench_imc_baselines.common import draw, instead, scalarised
 from nasbench_imc_baselines.one_thread import one_thread
 from nasbench_imc_baselines.surrogates import ranks
 
+#: A step takes longer than 0.05 s: fewer runs.
+SLOW = True
+
 #: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {"initial": (5, 10, 20)}
 

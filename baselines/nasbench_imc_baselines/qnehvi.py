@@ -53,6 +53,9 @@ from nasbench_imc_baselines.candidates import LOOKS, near_the_best
 from nasbench_imc_baselines.common import Fitness, draw, scalarised
 from nasbench_imc_baselines.one_thread import one_thread
 
+#: A step takes longer than 0.05 s: fewer runs.
+SLOW = True
+
 #: What may be tuned on the suite ``dev``; the batch comes from nine runs there, the rest is not tuned.
 SPACE = {"initial": (5, 10, 20), "parents": (5, 10, 20), "candidates": (30, 60, 120), "batch": (1, 2, 4)}
 

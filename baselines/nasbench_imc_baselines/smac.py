@@ -39,6 +39,9 @@ from nasbench_imc.bridges.configspace import configuration_space, to_configurati
 from nasbench_imc_baselines.candidates import LOOKS, near_the_best
 from nasbench_imc_baselines.common import draw, instead, logged, scalarised
 
+#: A step takes longer than 0.05 s: fewer runs.
+SLOW = True
+
 #: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {"initial": (5, 10, 20), "parents": (5, 10, 20), "candidates": (50, 200, 800)}
 

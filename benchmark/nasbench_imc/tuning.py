@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,7 +60,7 @@ def tunable(method: Method) -> Tunable:
         default among the choices.
     """
     searcher = method.load()
-    space = getattr(sys.modules[searcher.__module__], "SPACE", None)
+    space = method.stated("SPACE")
     if not isinstance(space, Mapping) or not space:
         raise SearchError(
             f"method {method.name!r} has nothing to tune: its module needs SPACE, a dict of choices such as "

@@ -310,3 +310,52 @@ def test_a_changed_searcher_needs_another_folder(tmp_path: Path) -> None:
     with pytest.raises(nbi.LogError, match=r"another version of mine .*give another --out"):
         run_all([method], [TASK], [0], tmp_path / "out", progress=False)
     assert run_all([method], [TASK], [0], tmp_path / "other", progress=False).short[0].charged == 2
+
+
+SUITING = '''
+"""For tasks with limits alone, and slow."""
+
+SLOW = True
+
+
+def suits(task):
+    return task.limits
+
+
+def search(session, rng):
+    while True:
+        session.query(session.task.domain.random(rng))
+'''
+
+
+def test_a_method_makes_the_runs_that_it_is_for(tmp_path: Path) -> None:
+    """A slow one ten seeds, and no task of more than a hundred queries; others all."""
+    path = tmp_path / "careful.py"
+    path.write_text(SUITING)
+    careful, other = find_method(f"{path}:search"), searcher("returns")
+    names = ["nb201/sram-digital/S-accuracy", "nb201/sram-digital/C-memory", "nb201/pcm-t0/C-energy"]
+    tasks = [nbi.task(name) for name in names]
+    assert [task.budget > 100 for task in tasks] == [False, True, False]
+    report = run_all([careful, other], tasks, range(11), tmp_path / "out", progress=False)
+    assert report.left_out == {"careful": 11 + 11 + 1}
+    made = {(log.method, log.task, log.seed) for log in read_logs(tmp_path / "out")}
+    assert made == {("careful", names[2], seed) for seed in range(10)} | {
+        ("searchers.returns", name, seed) for name in names for seed in range(11)
+    }
+    with pytest.raises(nbi.SearchError, match="careful: none of these runs is for them"):
+        run_all([careful], tasks[:2], range(11), tmp_path / "none", progress=False)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("SLOW = True", "SLOW = 3", "SLOW is 3; it is True"),
+        ("def suits", "suits = 'S'\ndef no", "suits is 'S'"),
+    ],
+)
+def test_what_a_method_is_for_must_be_said_rightly(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text(SUITING.replace(old, new))
+    with pytest.raises(nbi.SearchError, match=message):
+        run_all([find_method(f"{path}:search")], [TASK], [0], tmp_path / "out", progress=False)

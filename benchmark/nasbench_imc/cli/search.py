@@ -120,7 +120,11 @@ def run(
     quiet: bool,
     out: Path,
 ) -> None:
-    """Run methods on tasks, one log a run."""
+    """Run methods on tasks, one log a run.
+
+    A method makes the runs that it is for. Its module may hold a function suits(task); or SLOW = True, which
+    leaves it the first ten seeds and the tasks of at most 100 queries.
+    """
     if not suite and not task_names:
         raise click.UsageError("name the tasks: --suite dev, --suite test, or --task NAME")
     chosen = [find_task(name) for name in task_names] + (all_tasks(suite) if suite else [])
@@ -140,6 +144,9 @@ def run(
         f"{report.done} runs made, {report.skipped} were there, {len(report.troubled)} in trouble; "
         f"logs in {out}"
     )
+    if report.left_out:
+        runs = ", ".join(f"{count} of {name}" for name, count in sorted(report.left_out.items()))
+        click.echo(f"left out, since the methods say that they are not for them: {runs}")
     if report.short:
         least = min(report.short, key=lambda outcome: outcome.charged)
         click.echo(

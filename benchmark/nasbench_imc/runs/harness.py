@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasbench_imc.cluster import connected, slots
-from nasbench_imc.errors import BenchmarkError, LogError
+from nasbench_imc.errors import BenchmarkError, LogError, SearchError
 from nasbench_imc.progress import JobsBar
 from nasbench_imc.runs.log import TROUBLE, RunLog, log_path, pack_log, read_log, write_packed
 from nasbench_imc.runs.methods import Method
@@ -65,12 +66,15 @@ class Report:
         so.
     short : tuple of Outcome
         Runs that ended by themselves or at the cap on proposals, before their budget was spent.
+    left_out : mapping of str to int
+        Methods -> how many of the runs were not made, since the method is not for them.
     """
 
     done: int
     skipped: int
     troubled: tuple[Outcome, ...]
     short: tuple[Outcome, ...]
+    left_out: Mapping[str, int]
 
 
 def run_all(
@@ -93,7 +97,7 @@ def run_all(
     Parameters
     ----------
     methods, tasks, seeds
-        What to run: their product.
+        What to run: their product, but for runs that a method is not for (:class:`methods.Reach`).
     out : pathlib.Path
         Output folder.
     jobs : int
@@ -116,6 +120,8 @@ def run_all(
         of the searcher.
     UnknownNameError
         Where a method cannot be loaded.
+    SearchError
+        Where no method is for any of the runs, or a module says wrongly what its method is for.
     TaskError
         Where a task that is not the benchmark's bears the name of another one.
     BenchmarkError
@@ -132,9 +138,11 @@ def run_all(
     _check_names("task", [(task.name, task.suite) for task in tasks])
     # An equal copy of the benchmark's task may write its numbers otherwise; logs name the one file.
     tasks = [shipped_task(task.name) if is_shipped(task) else task for task in tasks]
-    wanted = [Job(method, task, seed) for task in tasks for seed in seeds for method in methods]
-    for method in methods:
-        method.load()  # so that a misspelt method is one error, not one a run
+    reach = {method: method.reach() for method in methods}  # a misspelt method is one error, not one a run
+    product = [Job(method, task, seed) for task in tasks for seed in seeds for method in methods]
+    wanted = [job for job in product if reach[job.method].covers(job.task, job.seed)]
+    if product and not wanted:
+        raise SearchError(f"{', '.join(method.name for method in methods)}: none of these runs is for them")
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     keep_own_tasks(tasks, out)
@@ -165,6 +173,7 @@ def run_all(
         skipped=len(wanted) - len(waiting),
         troubled=troubled,
         short=tuple(o for o in ended if o not in troubled and o.charged < o.job.task.budget),
+        left_out=Counter(job.method.name for job in set(product) - set(wanted)),
     )
 
 

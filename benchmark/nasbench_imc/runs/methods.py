@@ -7,7 +7,7 @@ import importlib.util
 import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from importlib.abc import SourceLoader
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasbench_imc.errors import BenchmarkError, UnknownNameError, unknown
+from nasbench_imc.errors import BenchmarkError, SearchError, UnknownNameError, unknown
 from nasbench_imc.tables.files import file_sha256
 
 if TYPE_CHECKING:
-    from nasbench_imc.suites import Session
+    from nasbench_imc.suites import Session, Task
 
 GROUP = "nasbench_imc.searchers"
 
@@ -32,6 +32,31 @@ _BASELINES = "nasbench_imc_baselines"
 _EXTRAS = {"gp": "bo", "qnehvi": "bo", "smac": "bo"}
 
 Searcher = Callable[["Session", np.random.Generator], object]
+
+#: What a slow method runs: so many of the first seeds, on tasks of at most so many queries.
+SLOW_SEEDS, SLOW_BUDGET = 10, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which runs a method is for, as its module says.
+
+    Attributes
+    ----------
+    suits : callable
+        ``suits(task)``: whether the method is made for a task. A module without it suits all.
+    slow : bool
+        ``SLOW = True``: a step takes longer than 0.05 s. Such a method makes fewer runs, and ranks beside
+        others on these alone.
+    """
+
+    suits: Callable[[Task], object]
+    slow: bool
+
+    def covers(self, task: Task, seed: int) -> bool:
+        """Whether the method is for this run."""
+        short = task.unit != "queries" or task.budget <= SLOW_BUDGET
+        return bool(self.suits(task)) and (not self.slow or (seed < SLOW_SEEDS and short))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +134,34 @@ class Method:
         if not callable(searcher):
             raise UnknownNameError(f"method {self.name!r}: {place} has no function {attribute!r}")
         return partial(searcher, **dict(self.options)) if self.options else searcher
+
+    def stated(self, name: str) -> Any:
+        """What the module or file of the searcher holds under a name; None where it holds nothing.
+
+        Raises
+        ------
+        UnknownNameError, BenchmarkError
+            As :meth:`load`.
+        """
+        searcher = replace(self, options=()).load()
+        return getattr(sys.modules.get(searcher.__module__), name, None)
+
+    def reach(self) -> Reach:
+        """Which runs the method is for.
+
+        Raises
+        ------
+        SearchError
+            Where its module's ``suits`` is no function, or its ``SLOW`` is neither True nor False.
+        UnknownNameError, BenchmarkError
+            As :meth:`load`.
+        """
+        suits, slow = self.stated("suits"), self.stated("SLOW")
+        if suits is not None and not callable(suits):
+            raise SearchError(f"method {self.name!r}: suits is {suits!r}, not a function of a task")
+        if slow not in (None, True, False):
+            raise SearchError(f"method {self.name!r}: SLOW is {slow!r}; it is True or False")
+        return Reach(suits or (lambda task: True), bool(slow))
 
 
 def methods() -> Mapping[str, Method]:
