@@ -11,8 +11,8 @@ of moves, and the vote.
         remove the oldest member
 
 Here the vote is the mean, over the proxies, of the share of the pool that a design outdoes, so that no scale
-counts. More of any proxy is meant to tell of a better network. Some rank a space well and others not at all, and
-no label is asked which: where they mislead, queries are lost. On track F a look costs time.
+counts. More of any proxy is meant to tell of a better network. Some rank a space well and others not at all,
+and no label is asked which: where they mislead, queries are lost. On track F a look costs time.
 """
 
 from __future__ import annotations
