@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from nasbench_imc import Design, Observation, Session
 from nasbench_imc.bridges import keeps_limits, logged, scalarised
 
-__all__ = ["TRIES", "Fitness", "breed", "draw", "instead", "keeps_limits", "logged", "mutate", "scalarised"]
+__all__ = [
+    "TRIES",
+    "Fitness",
+    "breed",
+    "draw",
+    "imagined",
+    "instead",
+    "keeps_limits",
+    "logged",
+    "mutate",
+    "scalarised",
+]
 
 Fitness = Callable[[Observation], float]
 
@@ -64,3 +75,11 @@ def instead(session: Session, design: Design, queried: Sequence[Design], rng: np
         if queried and not keeps_limits(session, design):
             design = mutate(session, queried[int(rng.integers(len(queried)))], rng)
     return design
+
+
+def imagined(session: Session, design: Design, costs: Mapping[str, float], accuracy: float) -> Observation:
+    """What a query would show if the design had this accuracy [%]; its costs are known without one."""
+    task = session.task
+    values = {**costs, "accuracy": accuracy}
+    objectives = tuple(-values[name] if name == "accuracy" else values[name] for name in task.objectives)
+    return Observation(design, values, objectives, task.is_feasible(values), 0)

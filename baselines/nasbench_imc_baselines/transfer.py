@@ -22,7 +22,7 @@ import numpy as np
 
 from nasbench_imc import Design, Observation, Session
 from nasbench_imc_baselines.candidates import near_the_best
-from nasbench_imc_baselines.common import draw, logged, scalarised
+from nasbench_imc_baselines.common import draw, imagined, logged, scalarised
 
 #: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {
@@ -80,12 +80,9 @@ class _Costs:
 
     def imagined(self, design: Design, accuracy: float) -> Observation:
         """What a query would show if the design had this accuracy [%]."""
-        task = self.session.task
         if design not in self.known:
             self.known[design] = dict(self.session.cost(design)) if self.needed else {}
-        values = {**self.known[design], "accuracy": accuracy}
-        objectives = tuple(-values[name] if name == "accuracy" else values[name] for name in task.objectives)
-        return Observation(design, values, objectives, task.is_feasible(values), 0)
+        return imagined(self.session, design, self.known[design], accuracy)
 
 
 def _free_labels(session: Session, rng: np.random.Generator) -> dict[Design, np.ndarray]:
