@@ -23,6 +23,8 @@ from nasbench_imc_baselines import (
     successive_halving,
     tpe,
     transfer,
+    two_stage,
+    zero_cost,
 )
 
 
@@ -118,3 +120,12 @@ class TestTPE(SearcherSuite):
 
 class TestTransfer(SearcherSuite):
     searcher = staticmethod(transfer.search)
+
+
+class TestTwoStage(SearcherSuite):
+    searcher = staticmethod(two_stage.search)
+    tracks = ("J",)
+
+
+class TestZeroCost(SearcherSuite):
+    searcher = staticmethod(zero_cost.search)
