@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import nasbench_imc
+from nasbench_imc.cli.common import jobs_option
 from nasbench_imc.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
@@ -172,6 +173,24 @@ def difficulty(logs: Path, out: Path) -> None:
     with replacing(out / "README.md") as temporary:
         temporary.write_text(as_markdown(difficulties(scores), scores.methods), encoding="utf-8")
     click.echo(f"written: {out / 'README.md'}")
+
+
+@build.command()
+@click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/comparison"),
+    show_default=True,
+)
+@jobs_option
+def comparison(logs: Path, out: Path, jobs: int) -> None:
+    """Write what the runs below LOGS teach: which methods win on which track, hardware and budget."""
+    from nasbench_imc.building.comparison_page import write_comparison
+    from nasbench_imc.scoring import score_folder
+
+    for path in write_comparison(score_folder(logs, jobs).boards(), out):
+        click.echo(f"written: {path}")
 
 
 @dataclass(frozen=True)
