@@ -15,8 +15,9 @@ from nasbench_imc.files import replacing
 if TYPE_CHECKING:
     from nasbench_imc.scoring import Scores
 
-_logs = click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
-
+_logs = click.argument(
+    "logs", nargs=-1, required=True, metavar="LOGS...", type=click.Path(exists=True, path_type=Path)
+)
 
 _jobs = click.option(
     "--jobs",
@@ -32,11 +33,11 @@ _jobs = click.option(
 @click.option("--pairs", is_flag=True, help="Compare methods pair by pair on each task instead.")
 @_jobs
 @json_option
-def score(logs: Path, pairs: bool, jobs: int, as_json: bool) -> None:
-    """Score the runs whose logs lie below the folder LOGS: every method on every task."""
-    from nasbench_imc.scoring import score_folder
+def score(logs: tuple[Path, ...], pairs: bool, jobs: int, as_json: bool) -> None:
+    """Score the runs in LOGS, folders of logs or submissions: every method on every task."""
+    from nasbench_imc.submissions.collect import score_places
 
-    scores = score_folder(logs, jobs)
+    scores = score_places(logs, jobs)
     if pairs:
         _compare(scores, as_json)
         return
@@ -98,7 +99,9 @@ def _compare(scores: Scores, as_json: bool) -> None:
 @click.command()
 @_logs
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the files; LOGS by default."
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the files; by default the first folder of LOGS.",
 )
 @click.option("--no-page", is_flag=True, help="Leave out the HTML page, which needs the extra [search].")
 @click.option(
@@ -110,8 +113,12 @@ def _compare(scores: Scores, as_json: bool) -> None:
     help="What `replay --out` or `re-run` wrote: it grants its method a trust tier; may be repeated.",
 )
 @_jobs
-def leaderboard(logs: Path, out: Path | None, no_page: bool, verdicts: tuple[Path, ...], jobs: int) -> None:
+def leaderboard(
+    logs: tuple[Path, ...], out: Path | None, no_page: bool, verdicts: tuple[Path, ...], jobs: int
+) -> None:
     """Rank the methods: a table here, and leaderboard.md, .csv, .tex and .html in a folder.
+
+    LOGS are folders of logs or submissions, and submissions (.zip), all of which rank together.
 
     The main table is of the benchmark's tasks and the first seeds that most methods have run. Methods that
     lack some of these rank in tables of their own, on the runs that they have; so do all methods on tasks
@@ -120,12 +127,14 @@ def leaderboard(logs: Path, out: Path | None, no_page: bool, verdicts: tuple[Pat
     from rich.console import Console
 
     from nasbench_imc.leaderboard import as_csv, as_latex, as_markdown, as_terminal, write_page
-    from nasbench_imc.scoring import score_folder
+    from nasbench_imc.submissions.collect import score_places
     from nasbench_imc.submissions.tiers import tiers
 
-    scores = score_folder(logs, jobs)
+    folder = out or next((place for place in logs if place.is_dir()), None)
+    if folder is None:
+        raise click.UsageError("LOGS holds no folder for the files: name one by --out")
+    scores = score_places(logs, jobs)
     trust = tiers(verdicts, scores)
-    folder = out or logs
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, render in ((".md", as_markdown), (".csv", as_csv), (".tex", as_latex)):
         with replacing(folder / f"leaderboard{suffix}") as temporary:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import nasbench_imc
-from nasbench_imc.cli.common import jobs_option
 from nasbench_imc.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
@@ -155,20 +154,22 @@ def task(plan: Path, out: Path) -> None:
 
 
 @build.command()
-@click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.argument(
+    "logs", nargs=-1, required=True, metavar="LOGS...", type=click.Path(exists=True, path_type=Path)
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results/tasks"),
     show_default=True,
 )
-def difficulty(logs: Path, out: Path) -> None:
-    """Write how hard each task is, by the runs whose logs lie below LOGS."""
+def difficulty(logs: tuple[Path, ...], out: Path) -> None:
+    """Write how hard each task is, by the runs in LOGS, folders of logs or submissions."""
     from nasbench_imc.building.difficulty import as_markdown, difficulties
     from nasbench_imc.files import replacing
-    from nasbench_imc.scoring import score_folder
+    from nasbench_imc.submissions.collect import score_places
 
-    scores = score_folder(logs)
+    scores = score_places(logs)
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / "README.md") as temporary:
         temporary.write_text(as_markdown(difficulties(scores), scores.methods), encoding="utf-8")
@@ -176,20 +177,21 @@ def difficulty(logs: Path, out: Path) -> None:
 
 
 @build.command()
-@click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.argument(
+    "logs", nargs=-1, required=True, metavar="LOGS...", type=click.Path(exists=True, path_type=Path)
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results/comparison"),
     show_default=True,
 )
-@jobs_option
-def comparison(logs: Path, out: Path, jobs: int) -> None:
-    """Write what the runs below LOGS teach: which methods win on which track, hardware and budget."""
+def comparison(logs: tuple[Path, ...], out: Path) -> None:
+    """Write what the runs in LOGS teach: which methods win on which track, hardware and budget."""
     from nasbench_imc.building.comparison_page import write_comparison
-    from nasbench_imc.scoring import score_folder
+    from nasbench_imc.submissions.collect import score_places
 
-    for path in write_comparison(score_folder(logs, jobs).boards(), out):
+    for path in write_comparison(score_places(logs).boards(), out):
         click.echo(f"written: {path}")
 
 
