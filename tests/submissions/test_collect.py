@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import nasbench_imc as nbi
-from nasbench_imc.cli.board import leaderboard, score
+from nasbench_imc import cli
 from nasbench_imc.runs.execute import execute
 from nasbench_imc.runs.log import log_path, write_log
 from nasbench_imc.scoring import score_folder
@@ -64,12 +64,18 @@ def test_places_without_runs_are_named(logs: Path, tmp_path: Path) -> None:
         score_places([text])
 
 
-def test_the_leaderboard_takes_several_places(others: Path, submission: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(leaderboard, [str(others), str(submission), "--no-page"])
-    assert result.exit_code == 0, result.output
+def test_the_leaderboard_takes_several_places(
+    others: Path, submission: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call(*args: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["nasbench-imc", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0)
+
+    assert call("leaderboard", others, submission, "--no-page") == 0
     assert METHOD in (others / "leaderboard.md").read_text()  # in the first folder
-    result = CliRunner().invoke(leaderboard, [str(submission), "--no-page"])
-    assert result.exit_code == 2
-    assert "name one by --out" in result.output
-    result = CliRunner().invoke(score, [str(submission)])
-    assert METHOD in result.output
+    assert call("leaderboard", submission, "--no-page") == 2
+    assert "name one by --out" in capsys.readouterr().err
+    assert call("score", submission) == 0
+    assert METHOD in capsys.readouterr().out
