@@ -41,7 +41,8 @@ def test_the_defaults_come_first_and_nothing_twice(method):
 def test_the_better_configuration_is_found_and_a_second_call_makes_no_run(method, tmp_path):
     tasks, out = [nbi.task(TASK)], tmp_path / "logs"
     frame = tune(method, tasks, range(2), 6, out, progress=False)
-    assert list(frame.columns) == ["quality", "luck", "score", "default", TASK]
+    assert list(frame.columns) == ["quality", "luck", "score", "default", "seconds", TASK]
+    assert (frame["seconds"] > 0).all()
     assert sorted(frame["quality"][:3]) == [20, 20, 20]
     assert frame["score"].is_monotonic_increasing
     assert frame.loc[frame["default"], ["quality", "luck"]].to_numpy().tolist() == [[1, 7]]
@@ -51,6 +52,14 @@ def test_the_better_configuration_is_found_and_a_second_call_makes_no_run(method
     again = tune(method, tasks, range(2), 6, out, progress=False)
     assert again.equals(frame)
     assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*.gz")}
+
+
+def test_only_what_a_method_is_for_counts(tmp_path):
+    path = tmp_path / "seer.py"
+    path.write_text(SOURCE + "\n\ndef suits(task):\n    return not task.limits\n")
+    tasks = [nbi.task(TASK), nbi.task("nb201/pcm-t0/C-energy")]
+    frame = tune(find_method(f"{path}:search"), tasks, range(1), 2, tmp_path / "logs", progress=False)
+    assert list(frame.columns)[-2:] == ["seconds", TASK]
 
 
 def test_test_tasks_are_refused(method, tmp_path):

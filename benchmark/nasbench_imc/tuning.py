@@ -130,7 +130,8 @@ def tune(
     -------
     pandas.DataFrame
         One row a configuration, the best first: its hyperparameters, ``score`` (mean over tasks; 0: the
-        table's best, 1: random search), ``default``, whether it is the defaults', and the score on each task.
+        table's best, 1: random search), ``default``, whether it is the defaults', ``seconds`` that its runs
+        took in all, and the score on each task that the method is for.
 
     Raises
     ------
@@ -161,12 +162,15 @@ def tune(
     names = {variant.name for variant in variants}
     runs = score([log for log in read_logs(out) if log.method in names]).runs
     means = {str(name): group.groupby("task")["score"].mean() for name, group in runs.groupby("method")}
+    seconds = runs.groupby("method")["seconds"].sum()
+    ran = set(runs["task"])  # a method makes the runs that it is for
     rows = [
         {
             **options,
             "score": float(means[variant.name].mean()),
             "default": options == found.defaults,
-            **{task.name: float(means[variant.name][task.name]) for task in tasks},
+            "seconds": float(seconds[variant.name]),
+            **{task.name: float(means[variant.name][task.name]) for task in tasks if task.name in ran},
         }
         for variant, options in zip(variants, tried, strict=True)
     ]

@@ -11,6 +11,8 @@ from nasbench_imc.files import replacing
 from nasbench_imc.runs import find_method
 from nasbench_imc.suites import tasks as all_tasks
 
+_FORMATS = {"score": "{:.4f}", "seconds": "{:.1f}"}
+
 
 @click.command()
 @click.argument("method")
@@ -61,9 +63,6 @@ def tune(
     shown = [str(name) for name in frame.columns if "/" not in str(name)]
     print_table(
         shown,
-        [
-            [f"{row[name]:.4f}" if name == "score" else str(row[name]) for name in shown]
-            for row in frame.to_dict("records")
-        ],
+        [[_FORMATS.get(name, "{}").format(row[name]) for name in shown] for row in frame.to_dict("records")],
     )
     click.echo(path)

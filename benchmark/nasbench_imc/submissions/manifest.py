@@ -23,6 +23,7 @@ MAX_BYTES = 4 * 2**20
 
 _METHOD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _URL = re.compile(r"https?://[!-~]{1,500}")
+_OWN = re.compile(r"nasbench_imc_baselines\.\w{1,100}")  # which the benchmark's own repository holds
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SHORT, _LONG = 200, 4_000  # characters of a text
 
@@ -75,7 +76,7 @@ class Manifest:
     authors : tuple of str
     description : str
     code : str
-        Address of the method's source code.
+        Address of the method's source code, or the module of a reference searcher.
     paper : str
         Address of a paper, or empty.
     tuning : Tuning
@@ -182,7 +183,10 @@ def _rules(made: Manifest) -> Iterator[tuple[bool, str]]:
         f"authors must be 1 to 100 texts of at most {_SHORT} characters",
     )
     yield _text(made.description, _LONG), f"description must be a text of 1 to {_LONG} printable characters"
-    yield _url(made.code), "code must be the http(s) address of the source code"
+    yield (
+        _url(made.code) or (isinstance(made.code, str) and bool(_OWN.fullmatch(made.code))),
+        "code must be the http(s) address of the source code, or a module of the reference searchers",
+    )
     yield made.paper == "" or _url(made.paper), "paper must be an http(s) address, or empty"
     yield _count(tuning.configurations, 0), "tuning.configurations must be an integer of at least 0"
     yield _texts(tuning.tasks), "tuning.tasks must be a list of names"
