@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasbench_imc.building import archive, hybrid
+from nasbench_imc.building.clock import NAMES
 from nasbench_imc.building.evaluation_files import Grid, read_evaluation
 from nasbench_imc.building.training_log import TrainingRun
 from nasbench_imc.errors import TableError
@@ -330,6 +331,36 @@ def test_missing_or_infinite_proxies_are_named(write, tmp_path):
     kept = proxies_file(tmp_path / "nan.npz", [CODE], np.array([[1.0, np.inf]]))
     with pytest.raises(TableError, match=rf"nan\.npz: naswot is not finite for {CODE}"):
         hybrid.pack(path.parent, tmp_path / "t.h5", proxies=kept, log=quiet)
+
+
+def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path):
+    """Seconds of an idle machine: by epochs, inheritance and draws, and of super-networks by their epochs."""
+    codes = ["a32x2-a24x2-a32x1", CODE]
+    kept = tmp_path / "clock.npz"
+    archive.write(
+        kept,
+        {"about": np.array("{}"), "codes": np.array(codes, "S"), "names": np.array(NAMES, "S")},
+        measured={"seconds": np.array([[20.0, 3.0, 0.5], [12.0, 2.0, 0.25]])},
+    )
+    shared = {"parent": "uniform-9", "parent_seed": 0}
+    settings = {"epochs": 9, "sampling": "fair"}
+    runs = [TrainingRun("uniform-9", 0, None, {"recipe": settings}, {"seconds": [1e9]})]
+    changed = {"curve_epochs": np.array([0.0, 0.5, 1.0]), "learning_curve": np.array([50.0, 55.0, 60.0]),
+               "measured/training_seconds": np.array([1e6, 1e6, 1e6])}  # fmt: skip
+    path = write("a.npz", **changed, about=with_about(evaluation(CODE), recipe=shared)["about"])
+    with h5py.File(hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, clock=kept, log=quiet)) as file:
+        assert file["training/seconds"][0, 0].tolist() == [2.0, 6.0, 6.0]
+        cells, draws = file["search/accuracy"].shape[2:]
+        assert file["training/evaluation_seconds"][0, 0] == 0.25 * cells * draws
+        assert file["training/supernet_seconds"][0] == 16.0 * 9 * 3  # of the mean over all networks
+    few = tmp_path / "few.npz"
+    archive.write(
+        few,
+        {"about": np.array("{}"), "codes": np.array(codes[:1], "S"), "names": np.array(NAMES, "S")},
+        measured={"seconds": np.ones((1, 3))},
+    )
+    with pytest.raises(TableError, match=rf"few\.npz lacks the seconds of 1 networks, {CODE}"):
+        hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, clock=few, log=quiet)
 
 
 # ---- what is in the file ------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from torch import nn  # noqa: E402
 
 from nasbench_imc.building import archive, proxies  # noqa: E402
 from nasbench_imc.building.networks import HybridNetwork  # noqa: E402
-from nasbench_imc.building.proxy_jobs import join  # noqa: E402
+from nasbench_imc.building.parts import join  # noqa: E402
 from nasbench_imc.errors import BenchmarkError  # noqa: E402
 
 CODES = ("c16x1-c24x1-c32x1", "m16x1-m24x1-m32x1", "a16x1-a24x1-a32x1")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nasbench_imc.building import archive
+from nasbench_imc.building import archive, parts
+from nasbench_imc.building.clock import Clock, read_clock
 from nasbench_imc.building.evaluation_files import Evaluation, Grid, read_evaluations
 from nasbench_imc.building.packing import Dataset, cost_datasets, hardware_datasets, write_table
 from nasbench_imc.building.training_log import TrainingRun, shared_seconds
@@ -33,6 +34,7 @@ def pack(
     *,
     runs: Iterable[TrainingRun] = (),
     proxies: Path | None = None,
+    clock: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> Path:
     """Write the table; fewer networks than the space has make a pilot.
@@ -46,15 +48,18 @@ def pack(
     runs : iterable of TrainingRun
         Those of the super-networks from which networks inherited.
     proxies : pathlib.Path, optional
-        Zero-cost proxies of all networks, as :func:`proxy_jobs.join` writes them; the table has none without.
+        Zero-cost proxies of all networks, as :func:`parts.join` writes them; the table has none without.
+    clock : pathlib.Path, optional
+        Seconds of all networks on an idle machine, in the same form. Without, the table's seconds are those
+        of the runs themselves, whatever else the machine was doing.
     log : callable
         Told what is being done.
 
     Raises
     ------
     TableError
-        Where there are none, one is damaged or incomplete, they do not fit together, or a super-network's run
-        or a network's proxies are missing; the message names the file.
+        Where there are none, one is damaged or incomplete, they do not fit together, or a super-network's
+        run, a network's proxies or its seconds are missing; the message names the file.
     """
     evaluations = read_evaluations(evaluated)
     log(f"read {len(evaluations):,} evaluations")
@@ -70,7 +75,9 @@ def pack(
     datasets = [
         *_keys(codes, classes, first.grid),
         *hardware_datasets(configs, classes, [times(config, configs, first.grid) for config in configs]),
-        *_training(seeds, ordered, first.grid, supernet_seconds(evaluations, seeds, runs)),
+        *_training(
+            seeds, ordered, first.grid, evaluations, runs, read_clock(clock, codes) if clock else None
+        ),
         *(_proxies(proxies, codes) if proxies else ()),
         *_labels(ordered, first.grid),
         *cost_datasets(costs(space, codes, first.grid, configs), "compression class hardware"),
@@ -213,18 +220,22 @@ def _labels(ordered: Sequence[Sequence[Evaluation | None]], declared: Grid) -> l
 
 
 def supernet_seconds(
-    evaluations: Iterable[Evaluation], seeds: Iterable[int], runs: Iterable[TrainingRun]
+    evaluations: Iterable[Evaluation],
+    seeds: Iterable[int],
+    runs: Iterable[TrainingRun],
+    epoch: float | None = None,
 ) -> list[float]:
     """What the super-networks took from which the networks of each seed inherit [core-s].
 
-    0 where they inherit from none; with all that those descend from.
+    0 where they inherit from none; with all that those descend from. ``epoch`` as in
+    :func:`training_log.shared_seconds`.
 
     Raises
     ------
     TableError
         Where ``runs`` lack a super-network.
     """
-    took = shared_seconds(runs)
+    took = shared_seconds(runs, epoch)
     parents: dict[int, tuple[str | None, int]] = {}
     for each in evaluations:
         recipe = each.about.get("recipe") or {}
@@ -244,11 +255,7 @@ def supernet_seconds(
 
 def _proxies(path: Path, codes: Sequence[str]) -> list[Dataset]:
     held = archive.read(path)
-    rows = {code: row for row, code in enumerate(held["codes"].astype(str).tolist())}
-    missing = [code for code in codes if code not in rows]
-    if missing:
-        raise TableError(f"{path} lacks the proxies of {len(missing)} networks, {missing[0]} among them")
-    taken = [rows[code] for code in codes]
+    taken = parts.taken(path, held, codes, "proxies")
     datasets = []
     for column, name in enumerate(held["names"].astype(str).tolist()):
         values, seconds = held["values"][taken, column], held["measured/seconds"][taken, column]
@@ -280,8 +287,18 @@ def _training(
     seeds: Sequence[int],
     ordered: Sequence[Sequence[Evaluation | None]],
     declared: Grid,
-    shared: Sequence[float],
+    evaluations: Sequence[Evaluation],
+    runs: Iterable[TrainingRun],
+    clock: Clock | None,
 ) -> list[Dataset]:
+    shared = supernet_seconds(evaluations, seeds, runs, None if clock is None else clock.shared_epoch)
+    training = _filled(ordered, (len(declared.epochs),), attrgetter("training_seconds"))
+    evaluating = _filled(ordered, (), attrgetter("evaluation_seconds"))
+    if clock is not None:
+        inherits = declared.epochs[0] == 0
+        training = np.where(np.isnan(training), training, clock.training(declared.epochs, inherits))
+        every = clock.draw * len(declared.cell_class) * declared.draws
+        evaluating = np.where(np.isnan(evaluating), evaluating, every)
     valid = np.array([[evaluation is not None for evaluation in row] for row in ordered], dtype=np.uint8)
     weights = [["" if each is None else each.weights_sha256 for each in row] for row in ordered]
     per_epoch = "training_seed architecture epoch"
@@ -314,7 +331,7 @@ def _training(
         ),
         Dataset(
             "training/seconds",
-            _filled(ordered, (len(declared.epochs),), attrgetter("training_seconds")),
+            training.astype(np.float32),
             "what each entry of the learning curve took beyond the one before",
             unit="core-s",
             direction="minimise",
@@ -322,8 +339,8 @@ def _training(
         ),
         Dataset(
             "training/evaluation_seconds",
-            _filled(ordered, (), attrgetter("evaluation_seconds")),
-            "what evaluating the accuracies of all cells took",
+            evaluating.astype(np.float32),
+            "what all noise draws of all cells take; one draw of one cell is its share",
             unit="core-s",
             direction="minimise",
             axes="training_seed architecture",

@@ -1,4 +1,4 @@
-"""Proxy jobs: zero-cost proxies of some networks, kept as one small file; and all of them in one."""
+"""Proxy jobs: zero-cost proxies of some networks, kept as one small file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nasbench_imc.building import archive
+from nasbench_imc.building import archive, parts
 from nasbench_imc.building.proxies import PROXIES, proxies
 from nasbench_imc.building.train_jobs import Folders, prepare, processor
-from nasbench_imc.errors import BenchmarkError
-
-#: Networks of one job: about a minute.
-PART = 216
 
 
 @dataclass(frozen=True)
@@ -62,35 +58,4 @@ class ProxyJob:
 
 def proxy_jobs(codes: Sequence[str], seed: int, folders: Folders) -> list[ProxyJob]:
     """The jobs of a list of networks."""
-    return [
-        ProxyJob(k, tuple(codes[first : first + PART]), seed, folders)
-        for k, first in enumerate(range(0, len(codes), PART))
-    ]
-
-
-def join(parts: Sequence[Path], out: Path) -> None:
-    """Write the contents of all parts into one file of the same members.
-
-    Raises
-    ------
-    BenchmarkError
-        Where parts were made from other pixels, by another torch, or are damaged.
-    """
-    read = [archive.read(path) for path in parts]
-    for path, part in zip(parts, read, strict=True):
-        for name in ("about", "names"):
-            if part[name].tolist() != read[0][name].tolist():
-                raise BenchmarkError(f"{path} and {parts[0]} differ in {name}; make both again")
-    archive.write(
-        out,
-        {
-            "about": read[0]["about"],
-            "codes": np.concatenate([part["codes"] for part in read]),
-            "names": read[0]["names"],
-            "values": np.concatenate([part["values"] for part in read]),
-        },
-        measured={
-            "seconds": np.concatenate([part["measured/seconds"] for part in read]),
-            "processor": read[0]["measured/processor"],
-        },
-    )
+    return [ProxyJob(k, part, seed, folders) for k, part in enumerate(parts.split(codes))]

@@ -109,10 +109,16 @@ def _read_result(path: Path, folder: Path) -> TrainingRun:
     return run
 
 
-def shared_seconds(runs: Iterable[TrainingRun]) -> dict[tuple[str, int], float]:
+def shared_seconds(runs: Iterable[TrainingRun], epoch: float | None = None) -> dict[tuple[str, int], float]:
     """What super-networks took, all that they descend from included [core-s].
 
     Of a recipe with branches all count; those not in the log as much as those that are, on average.
+
+    Parameters
+    ----------
+    runs : iterable of TrainingRun
+    epoch : float, optional
+        Seconds of an epoch that trains one network a step; those that the runs took by default.
 
     Returns
     -------
@@ -129,11 +135,17 @@ def shared_seconds(runs: Iterable[TrainingRun]) -> dict[tuple[str, int], float]:
         if group is None:
             return math.nan
         settings = group[0].about.get("recipe", {})
-        own = float(np.mean([run.seconds for run in group])) * len(branches(settings.get("branch_stages", 0)))
+        seconds = [run.seconds for run in group] if epoch is None else [epoch * _passes(settings)]
+        own = float(np.mean(seconds)) * len(branches(settings.get("branch_stages", 0)))
         parent = settings.get("parent")
         return own if parent is None else own + total(parent, seed)
 
     return {key: total(*key) for key in found}
+
+
+def _passes(settings: Mapping[str, Any]) -> int:
+    """Epochs of one network a step that a super-network's training is worth; fair sampling trains three."""
+    return int(settings["epochs"]) * (3 if settings["sampling"] == "fair" else 1)
 
 
 def merged(*groups: Iterable[TrainingRun]) -> list[TrainingRun]:

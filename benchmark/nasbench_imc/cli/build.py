@@ -108,14 +108,19 @@ def zigzag_command(reuse: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Zero-cost proxies, as `build proxies` keeps them. Default: the table has none.",
 )
-def hybrid(evaluated: Path, out: Path, log: Path, proxies: Path | None) -> None:
+@click.option(
+    "--clock",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Seconds on an idle machine, as `build clock` keeps them. Default: those that the runs took.",
+)
+def hybrid(evaluated: Path, out: Path, log: Path, proxies: Path | None, clock: Path | None) -> None:
     """Pack evaluated networks and their costs; fewer than the space has make a pilot."""
     from nasbench_imc.building import hybrid as table
     from nasbench_imc.building.training_log import read_log
     from nasbench_imc.tables.files import DATA_VARIABLE, file_sha256
 
     runs = read_log(log) if log.exists() else []
-    path = table.pack(evaluated, out, runs=runs, proxies=proxies, log=click.echo)
+    path = table.pack(evaluated, out, runs=runs, proxies=proxies, clock=clock, log=click.echo)
     click.echo(
         f"{path}: {path.stat().st_size:,} bytes, SHA-256 {file_sha256(path)}; "
         f"{DATA_VARIABLE}={path.resolve().parent} makes it the table 'hybrid'"
@@ -371,12 +376,32 @@ def evaluate(recipe: str, seed: int, networks: str, computing: _Computing) -> No
 @_computes
 def proxies(seed: int, file: Path, computing: _Computing) -> None:
     """Compute zero-cost proxies of all 1,728 networks; stopped, it goes on where it was."""
-    from nasbench_imc.building import audit
-    from nasbench_imc.building.proxy_jobs import join, proxy_jobs
+    from nasbench_imc.building import audit, parts
+    from nasbench_imc.building.proxy_jobs import proxy_jobs
 
     jobs = proxy_jobs(audit.networks("all"), seed, computing.folders)
     computing.run(jobs)
-    join([job.path for job in jobs], file)
+    parts.join([job.path for job in jobs], file)
+    click.echo(f"{file}: {file.stat().st_size:,} bytes")
+
+
+@build.command()
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="datasets/raw/clock.npz",
+    show_default=True,
+    help="Where the seconds of all networks are kept in the end.",
+)
+@_computes
+def clock(file: Path, computing: _Computing) -> None:
+    """Time training and evaluation of all 1,728 networks; to be run with --workers 1 on an idle machine."""
+    from nasbench_imc.building import audit, parts
+    from nasbench_imc.building.clock_jobs import clock_jobs
+
+    jobs = clock_jobs(audit.networks("all"), computing.folders)
+    computing.run(jobs)
+    parts.join([job.path for job in jobs], file)
     click.echo(f"{file}: {file.stat().st_size:,} bytes")
 
 
