@@ -25,17 +25,25 @@ from nasbench_imc.building.supernet import SharedRecipe, inherit, train_shared
 from nasbench_imc.building.training import Recipe, accuracy, train
 from nasbench_imc.errors import BenchmarkError
 
-#: Recipes of super-networks by name.
-SHARED_RECIPES = {
-    "uniform-100": SharedRecipe(epochs=100, sampling="uniform"),
-    "uniform-300": SharedRecipe(epochs=300, sampling="uniform"),
-    "uniform-1000": SharedRecipe(epochs=1000, sampling="uniform"),
-    "fair-33": SharedRecipe(epochs=33, sampling="fair"),  # three networks a step: as many passes
-    "uniform-300-s3-30": SharedRecipe(epochs=30, learning_rate=6e-3, parent="uniform-300", branch_stages=1),
-    "uniform-300-s3-30-s23-5": SharedRecipe(
-        epochs=5, learning_rate=6e-3, parent="uniform-300-s3-30", branch_stages=2
-    ),
-}
+
+def _shared_recipes() -> dict[str, SharedRecipe]:
+    made = {
+        "uniform-100": SharedRecipe(epochs=100, sampling="uniform"),
+        "uniform-300": SharedRecipe(epochs=300, sampling="uniform"),
+        "uniform-1000": SharedRecipe(epochs=1000, sampling="uniform"),
+        "fair-33": SharedRecipe(epochs=33, sampling="fair"),  # three networks a step: as many passes
+    }
+    for root in ("uniform-300", "uniform-1000"):
+        last = f"{root}-s3-30"
+        made[last] = SharedRecipe(epochs=30, learning_rate=6e-3, parent=root, branch_stages=1)
+        for epochs in (5, 10):
+            made[f"{last}-s23-{epochs}"] = replace(made[last], epochs=epochs, parent=last, branch_stages=2)
+    return made
+
+
+#: Recipes of super-networks by name. ``SAMPLING-E``: all networks share one, trained for E epochs. ``ROOT-s3-E``:
+#: one for each choice of the last stage, which goes on from ROOT for E epochs; ``-s23-E``: of the last two.
+SHARED_RECIPES = _shared_recipes()
 
 #: Batches of 256 images over which an inherited network's statistics are estimated.
 STATISTICS_BATCHES = 20
