@@ -15,6 +15,7 @@ from nasbench_imc.runs.log import SUFFIX
 from nasbench_imc.submissions.manifest import Tuning
 from nasbench_imc.submissions.pack import About, pack
 from nasbench_imc.submissions.replay import Verdict
+from nasbench_imc.tuning import tunable
 
 AUTHORS = ("The NAS-Bench-IMC authors",)
 
@@ -45,10 +46,11 @@ def _effort(method: Method, tuning: Path | None) -> Tuning:
         return Tuning(0, (), 0.0)
     frame = pd.read_csv(tuning)
     best = frame[frame.score <= frame.score.min()]
-    if not best.default.any():
+    defaults = tunable(method).defaults
+    if not (best[list(defaults)] == pd.Series(defaults)).all(axis=1).any():
         raise SubmissionError(
-            f"{tuning}: the defaults of {method.name} are not the best of its tuning; adopt that, or "
-            "tune again"
+            f"{tuning}: the defaults of {method.name}, {dict(defaults)}, are not the best of its tuning; "
+            "adopt that, or tune again"
         )
     tasks = tuple(name for name in frame.columns if "/" in name)
     return Tuning(len(frame), tasks, round(float(frame.seconds.sum()) / 3600, 4))

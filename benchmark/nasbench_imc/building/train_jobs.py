@@ -41,8 +41,9 @@ def _shared_recipes() -> dict[str, SharedRecipe]:
     return made
 
 
-#: Recipes of super-networks by name. ``SAMPLING-E``: all networks share one, trained for E epochs. ``ROOT-s3-E``:
-#: one for each choice of the last stage, which goes on from ROOT for E epochs; ``-s23-E``: of the last two.
+#: Recipes of super-networks by name. ``SAMPLING-E``: all networks share one, trained for E epochs.
+#: ``ROOT-s3-E``: for each choice of the last stage one goes on from ROOT, for E epochs. ``-s23-E``: the same
+#: of the last two.
 SHARED_RECIPES = _shared_recipes()
 
 #: Batches of 256 images over which an inherited network's statistics are estimated.
