@@ -21,7 +21,7 @@ import numpy as np
 from nasbench_imc import Design, Session
 from nasbench_imc_baselines.common import TRIES, keeps_limits, scalarised
 
-#: What may be tuned on the suite ``dev``; the defaults below have not been.
+#: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"rate": (0.2, 0.5, 1.0, 2.0), "entropy": (0.0, 0.02, 0.1), "memory": (0.8, 0.9, 0.95)}
 
 
@@ -29,9 +29,9 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    rate: float = 0.5,
-    entropy: float = 0.02,
-    memory: float = 0.9,
+    rate: float = 2.0,
+    entropy: float = 0.0,
+    memory: float = 0.8,
 ) -> None:
     domain = session.task.domain
     logits = {name: np.zeros(len(choices)) for name, choices in domain.variables.items()}
