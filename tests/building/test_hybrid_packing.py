@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nasbench_imc as nbi
 from nasbench_imc.building import archive, hybrid
+from nasbench_imc.building.audit import audit_list
 from nasbench_imc.building.clock import NAMES
 from nasbench_imc.building.evaluation_files import Grid, read_evaluation
 from nasbench_imc.building.training_log import TrainingRun
 from nasbench_imc.errors import TableError
 from nasbench_imc.hardware import grid, network_costs
 from nasbench_imc.spaces import Hybrid
+from nasbench_imc.tables.files import DATA_VARIABLE
 from nasbench_imc.tables.layout import TIMES
 
 CODE = "c16x1-m24x2-a32x1"
@@ -361,6 +364,26 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path):
     )
     with pytest.raises(TableError, match=rf"few\.npz lacks the seconds of 1 networks, {CODE}"):
         hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, clock=few, log=quiet)
+
+
+def test_long_training_is_kept_beside_the_table(write, tmp_path, bench, monkeypatch):
+    """In the audit list's order; a seed that a network lacks is NaN, and nothing else is."""
+    listed = audit_list()
+    runs = [
+        TrainingRun("reference", seed, code, {"recipe": {}}, {"seconds": [1.0], "test_accuracy": accuracy})
+        for code, seed, accuracy in ((listed[3], 0, 70.5), (listed[1], 0, 60.0), (listed[1], 1, 61.0))
+    ]
+    runs.append(TrainingRun("alone-3", 0, listed[5], {"recipe": {}}, {"test_accuracy": 5.0}))
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    path = write("a.npz")
+    hybrid.pack(path.parent, tmp_path / "hybrid.h5", runs=iter(runs), log=quiet)
+    frame = nbi.load("hybrid").reference
+    assert frame.index.tolist() == [listed[1], listed[3]]
+    assert frame.columns.tolist() == [0, 1]
+    np.testing.assert_array_equal(frame.to_numpy(), [[60.0, 61.0], [70.5, np.nan]])
+    hybrid.pack(path.parent, tmp_path / "hybrid.h5", log=quiet)
+    assert nbi.load("hybrid").reference.empty
+    assert bench.reference.empty
 
 
 # ---- what is in the file ------------------------------------------------------------------------------

@@ -160,6 +160,8 @@ def test_files_are_read_and_named(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(MINIMAL, encoding="utf-8")
     assert load_chip(path).config.id == "mine"
+    path.write_text(MINIMAL, encoding="utf-8-sig")  # as some editors save it, with a byte order mark
+    assert load_chip(path).config.id == "mine"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ChipError, match=r"own\.toml"):
         load_chip(path)

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_imc.building import archive, parts
+from nasbench_imc.building.audit import audit_list
 from nasbench_imc.building.clock import Clock, read_clock
 from nasbench_imc.building.evaluation_files import Evaluation, Grid, read_evaluations
 from nasbench_imc.building.packing import Dataset, cost_datasets, hardware_datasets, write_table
+from nasbench_imc.building.study import REFERENCE
 from nasbench_imc.building.training_log import TrainingRun, shared_seconds
 from nasbench_imc.errors import TableError
 from nasbench_imc.hardware import FAMILY_TIMES, HardwareConfig, grid, network_costs
@@ -46,7 +48,7 @@ def pack(
     out : pathlib.Path
         The file to write; it appears whole or not at all.
     runs : iterable of TrainingRun
-        Those of the super-networks from which networks inherited.
+        Those of the super-networks from which networks inherited, and of the audit list's long training.
     proxies : pathlib.Path, optional
         Zero-cost proxies of all networks, as :func:`parts.join` writes them; the table has none without.
     clock : pathlib.Path, optional
@@ -61,7 +63,7 @@ def pack(
         Where there are none, one is damaged or incomplete, they do not fit together, or a super-network's
         run, a network's proxies or its seconds are missing; the message names the file.
     """
-    evaluations = read_evaluations(evaluated)
+    evaluations, runs = read_evaluations(evaluated), list(runs)
     log(f"read {len(evaluations):,} evaluations")
     configs = grid()
     check_together(evaluations, configs)
@@ -79,6 +81,7 @@ def pack(
             seeds, ordered, first.grid, evaluations, runs, read_clock(clock, codes) if clock else None
         ),
         *(_proxies(proxies, codes) if proxies else ()),
+        *_references(runs),
         *_labels(ordered, first.grid),
         *cost_datasets(costs(space, codes, first.grid, configs), "compression class hardware"),
     ]
@@ -281,6 +284,30 @@ def _proxies(path: Path, codes: Sequence[str]) -> list[Dataset]:
             ),
         ]
     return datasets
+
+
+def _references(runs: Iterable[TrainingRun]) -> list[Dataset]:
+    """Accuracies of the networks that were also trained alone and long, in the audit list's order."""
+    found = {(run.code, run.seed): run.values["test_accuracy"] for run in runs if run.recipe == REFERENCE}
+    if not found:
+        return []
+    listed = [*audit_list(), *sorted({str(code) for code, _ in found} - set(audit_list()))]
+    codes = [code for code in listed if any(code == other for other, _ in found)]
+    seeds = sorted({seed for _, seed in found})
+    values = [[found.get((code, seed), math.nan) for seed in seeds] for code in codes]
+    return [
+        Dataset("reference/code", np.array(codes, dtype="S"), "networks also trained alone and long"),
+        Dataset("reference/seed", np.array(seeds, dtype=np.int32), "training seeds of these"),
+        Dataset(
+            "reference/accuracy",
+            np.array(values, dtype=np.float32),
+            "floating-point accuracy on test images of networks trained alone for 30 epochs; NaN where a "
+            "network was not trained so with a seed",
+            unit="%",
+            direction="maximise",
+            axes="network training_seed",
+        ),
+    ]
 
 
 def _training(

@@ -264,7 +264,7 @@ def load_chip(chip: str | Path) -> Chip:
     else:
         raise unknown("chip (neither a file nor a name that ships)", str(chip), shipped_chips(), show=20)
     try:
-        return parse_chip(content.decode("utf-8"))
+        return parse_chip(content.decode("utf-8-sig"))
     except (ChipError, UnicodeDecodeError) as error:
         raise ChipError(f"{chip}: {error}") from None
 

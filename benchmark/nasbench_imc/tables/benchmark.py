@@ -432,6 +432,26 @@ class Benchmark:
         seconds = sum(float(self._raw(f"proxy_seconds/{name}").values[row]) for name in self.proxy_names)
         return Proxies(MappingProxyType(values), seconds)
 
+    @cached_property
+    def reference(self) -> pd.DataFrame:
+        """What long training of single networks reaches: how far the table's ranking can be trusted.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a network of the audit list, one column a training seed: floating-point accuracy on
+            test images [%], NaN where the network was not trained so with that seed. Without rows where
+            the table has none.
+        """
+        import pandas as pd
+
+        with self._open() as file:
+            if "reference" not in file:
+                return pd.DataFrame(index=pd.Index([], name="arch"))
+            held = {name: file[f"reference/{name}"][:] for name in ("code", "seed", "accuracy")}
+        codes = pd.Index(held["code"].astype(str), name="arch")
+        return pd.DataFrame(held["accuracy"], codes, pd.Index(held["seed"], name="training_seed"))
+
     @property
     def cells(self) -> int:
         """How many accuracies each network has: pairs of a compression and an accuracy class at a time.

@@ -37,6 +37,9 @@ with a seed, ``/training/valid`` is 0 and the values are NaN, and nowhere else::
     /training/weights_sha256  (S, A) ASCII
     /proxy/NAME               (A,) float32               zero-cost proxies; may be absent
     /proxy_seconds/NAME       (A,) float32               what each took
+    /reference/code           (R,) ASCII                 networks also trained alone and long; may be absent
+    /reference/seed           (Q,) int32                 training seeds of these
+    /reference/accuracy       (R, Q) float32             on test images; NaN where not trained with a seed
 
 Every dataset but the keys carries ``unit``, ``direction`` and ``description``; its ``axes`` attribute
 names its axes. The root carries ``schema``, ``space``, ``version``, provenance and licences.
