@@ -68,10 +68,10 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    initial: int = 10,
-    parents: int = 10,
-    candidates: int = 60,
-    batch: int = 2,
+    initial: int = 5,
+    parents: int = 5,
+    candidates: int = 30,
+    batch: int = 1,
 ) -> None:
     task = session.task
     for _ in range(initial):

@@ -21,17 +21,18 @@ import numpy as np
 from nasbench_imc import Design, Session
 from nasbench_imc_baselines.common import TRIES, keeps_limits, scalarised
 
-#: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
-SPACE = {"rate": (0.2, 0.5, 1.0, 2.0), "entropy": (0.0, 0.02, 0.1), "memory": (0.8, 0.9, 0.95)}
+#: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first. Without any bonus the
+#: policy settles on one design, and most of the budget is never spent.
+SPACE = {"rate": (0.2, 0.5, 1.0, 2.0), "entropy": (0.02, 0.1, 0.3), "memory": (0.8, 0.9, 0.95)}
 
 
 def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    rate: float = 2.0,
-    entropy: float = 0.0,
-    memory: float = 0.8,
+    rate: float = 0.5,
+    entropy: float = 0.02,
+    memory: float = 0.9,
 ) -> None:
     domain = session.task.domain
     logits = {name: np.zeros(len(choices)) for name, choices in domain.variables.items()}

@@ -42,7 +42,7 @@ from nasbench_imc_baselines.common import draw, instead, logged, scalarised
 #: A step takes longer than 0.05 s: fewer runs.
 SLOW = True
 
-#: What may be tuned on the suite ``dev``; the defaults below have not been.
+#: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"initial": (5, 10, 20), "parents": (5, 10, 20), "candidates": (50, 200, 800)}
 
 WINDOW = 20.0  # labels further below the best one count as that far below it [points]

@@ -37,7 +37,7 @@ def trajectories(name: str) -> dict[str, str]:
         if reach.suits(task):
             posed = shrunk(task, SLOW_BUDGET if reach.slow else BUDGET)
             log = execute(METHODS[name].load(), name, posed, 0, 600.0)
-            assert log.end == "budget", log.error
+            assert log.end == "budget", (name, task.name, log.end, log.charged)
             asked = [task.domain.design(event["query"]) for event in log.events if "query" in event]
             found[task.name] = " ".join("".join(map(str, to_indices(task.domain, d))) for d in asked)
     return found
