@@ -14,6 +14,7 @@ __all__ = [
     "Fitness",
     "breed",
     "draw",
+    "fresh",
     "imagined",
     "instead",
     "keeps_limits",
@@ -48,7 +49,7 @@ def mutate(session: Session, parent: Design, rng: np.random.Generator) -> Design
 def breed(session: Session, a: Design, b: Design, mutations: float, rng: np.random.Generator) -> Design:
     """A uniform crossover of two designs, of which ``mutations`` variables are redrawn on average.
 
-    It keeps the limits, or is the last one tried where none was found that does.
+    It keeps the limits, or is the last one tried where none was found that does; and it is :func:`fresh`.
     """
     domain = session.task.domain
     chance = mutations / len(domain.variables)
@@ -60,7 +61,19 @@ def breed(session: Session, a: Design, b: Design, mutations: float, rng: np.rand
         child = domain.from_values(values)
         if keeps_limits(session, child):
             break
-    return child
+    return fresh(session, child, rng)
+
+
+def fresh(session: Session, design: Design, rng: np.random.Generator) -> Design:
+    """``design``, or a mutant of it where it was queried before: on a table that teaches nothing.
+
+    A population that has converged would otherwise breed the same children until proposals are spent. Not
+    all designs may have been queried.
+    """
+    queried = {seen.design for seen in session.observations}
+    while design in queried:
+        design = mutate(session, design, rng)
+    return design
 
 
 def instead(session: Session, design: Design, queried: Sequence[Design], rng: np.random.Generator) -> Design:

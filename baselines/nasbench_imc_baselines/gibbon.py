@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from nasbench_imc import Design, Session
-from nasbench_imc_baselines.common import TRIES, draw, keeps_limits, scalarised
+from nasbench_imc_baselines.common import TRIES, draw, fresh, keeps_limits, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {
@@ -48,10 +48,12 @@ def search(
         fitness = scalarised(session, rng)
         rivals = [members[k] for k in rng.choice(len(members), tournament, replace=False)]
         parent = min(rivals, key=fitness)
-        changed, design = _child(session, parent.design, names, priority, second, rng)
-        child = session.query(design)
+        child = session.query(
+            fresh(session, _child(session, parent.design, names, priority, second, rng), rng)
+        )
         low, high = sorted((fitness(parent), fitness(child)))
         mattered = float(np.mean([low < fitness(member) <= high for member in members]))
+        changed = _changed(session, parent.design, child.design, names)
         priority[changed] = memory * priority[changed] + (1 - memory) * max(least, mattered)
         worst = max(range(len(members)), key=lambda k: fitness(members[k]))
         if fitness(child) < fitness(members[worst]):
@@ -65,8 +67,8 @@ def _child(
     priority: np.ndarray,
     second: float,
     rng: np.random.Generator,
-) -> tuple[list[int], Design]:
-    """The positions of the variables that were changed, and the child."""
+) -> Design:
+    """A mutant in one or two variables, those of high priority more often."""
     domain = session.task.domain
     for _ in range(TRIES):
         count = min(len(names), 2 if rng.random() < second else 1)
@@ -78,4 +80,10 @@ def _child(
         design = domain.from_values(values)
         if keeps_limits(session, design):
             break
-    return changed, design
+    return design
+
+
+def _changed(session: Session, parent: Design, child: Design, names: list[str]) -> list[int]:
+    """The positions of the variables in which two designs differ."""
+    before, after = session.task.domain.values(parent), session.task.domain.values(child)
+    return [k for k, name in enumerate(names) if before[name] != after[name]]

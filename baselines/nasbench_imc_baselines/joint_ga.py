@@ -35,7 +35,7 @@ def search(
     *,
     population: int = 5,
     tournament: int = 5,
-    crossover: float = 0.4,
+    crossover: float = 0.7,
     mutations: float = 0.5,
 ) -> None:
     members = [session.query(draw(session, rng)) for _ in range(population)]

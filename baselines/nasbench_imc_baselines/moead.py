@@ -32,8 +32,8 @@ def search(
     rng: np.random.Generator,
     *,
     weightings: int = 8,
-    neighbours: int = 3,
-    mutations: float = 0.5,
+    neighbours: int = 5,
+    mutations: float = 1.5,
 ) -> None:
     weights = _weightings(len(session.task.objectives), weightings)
     distance = np.abs(weights[:, None] - weights[None, :]).sum(axis=2)
