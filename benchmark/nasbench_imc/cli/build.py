@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from nasbench_imc.building.serial_audit import AuditJob
     from nasbench_imc.building.train_jobs import Folders
 
+#: Where the reference searchers are.
+_REFERENCE = "nasbench_imc_baselines."
+
 _PACKAGE = Path(nasbench_imc.__file__).parent
 
 
@@ -179,6 +182,26 @@ def difficulty(logs: tuple[Path, ...], out: Path) -> None:
     with replacing(out / "README.md") as temporary:
         temporary.write_text(as_markdown(difficulties(scores), scores.methods), encoding="utf-8")
     click.echo(f"written: {out / 'README.md'}")
+
+
+@build.command()
+@click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.option(
+    "--tuning",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/tuning"),
+    show_default=True,
+    help="Folder of what `tune` wrote, METHOD.csv.",
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+def submissions(logs: Path, tuning: Path, out: Path) -> None:
+    """Pack the reference searchers' runs below LOGS as submissions, OUT/METHOD.zip."""
+    from nasbench_imc.building.publication import publish
+    from nasbench_imc.runs import methods
+
+    own = {name: each for name, each in methods().items() if each.source.startswith(_REFERENCE)}
+    for name, verdict in publish(own, logs, tuning, out).items():
+        click.echo(f"{out / name}.zip: {verdict.runs} runs, {verdict.failures} failed; replayed")
 
 
 @build.command()
