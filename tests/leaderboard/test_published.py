@@ -27,7 +27,7 @@ def test_the_readme_shows_the_published_board() -> None:
 
 @pytest.mark.slow
 def test_the_published_board_is_that_of_the_published_runs() -> None:
-    """Where a table or a task has changed since, the runs are refused: ``scripts/baselines`` makes them again."""
+    """Where a table or a task has changed, they are refused: ``scripts/baselines`` makes them again."""
     found = score_places([ROOT / "results" / "baselines" / "test"]).boards()[0].scores.leaderboard()
     board = pd.read_csv(BOARD)
     board = board[board.board == "main"].set_index("method")
