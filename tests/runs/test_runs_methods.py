@@ -80,7 +80,7 @@ def test_misspelt_name_suggests(text: str) -> None:
 def test_what_is_no_method_lists_the_forms(text: str) -> None:
     with pytest.raises(nbi.UnknownNameError, match="unknown method"):
         find_method(text)
-    with pytest.raises(nbi.UnknownNameError, match=r"'transfer', 'module:function', 'file.py:function'"):
+    with pytest.raises(nbi.UnknownNameError, match=r"'zero_cost', 'module:function', 'file.py:function'"):
         find_method("??")
 
 
