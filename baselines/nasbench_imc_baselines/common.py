@@ -67,11 +67,13 @@ def breed(session: Session, a: Design, b: Design, mutations: float, rng: np.rand
 def fresh(session: Session, design: Design, rng: np.random.Generator) -> Design:
     """``design``, or a mutant of it where it was queried before: on a table that teaches nothing.
 
-    A population that has converged would otherwise breed the same children until proposals are spent. Not
-    all designs may have been queried.
+    A population that has converged would otherwise breed the same children until proposals are spent. Where
+    all designs near it were queried, it is one of them.
     """
     queried = {seen.design for seen in session.observations}
-    while design in queried:
+    for _ in range(TRIES):
+        if design not in queried:
+            break
         design = mutate(session, design, rng)
     return design
 
