@@ -82,9 +82,11 @@ def instead(session: Session, design: Design, queried: Sequence[Design], rng: np
     """``design`` where it is new and keeps the limits; in its place, a mutant of it that is and does.
 
     A design that was queried before teaches nothing on a table, and one that breaks a limit need not be
-    queried to know it. Where no mutant keeps the limits, mutants of ``queried`` designs are tried. Not all
-    designs may have been queried.
+    queried to know it. Where no mutant keeps the limits, mutants of ``queried`` designs are tried. Where all
+    designs were queried it is ``design`` itself.
     """
+    if len(queried) >= len(session.task.domain):
+        return design
     while design in queried or not keeps_limits(session, design):
         design = mutate(session, design, rng)
         if queried and not keeps_limits(session, design):

@@ -40,9 +40,7 @@ def search(
     while True:
         chance = {name: _softmax(values) for name, values in logits.items()}
         queried = [each.design for each in session.observations]
-        design = _sample(session, chance, rng)
-        if len(queried) < len(domain):
-            design = instead(session, design, queried, rng)
+        design = instead(session, _sample(session, chance, rng), queried, rng)
         seen = session.query(design)
         fitness = scalarised(session, rng)
         own = fitness(seen)

@@ -109,11 +109,7 @@ def standings(scores: Scores, group: Callable[[Task], str]) -> list[Standing]:
         rows = []
         for method, parts in runs.items():
             paired = [a.sub(b).dropna() for a, b in zip(parts, runs[best], strict=True)]
-            rows.append(
-                Standing(name, len(tasks), method, *_estimate(parts), *_estimate(paired))
-                if method != best
-                else Standing(name, len(tasks), method, *_estimate(parts), 0.0, 0.0, 0.0)
-            )
+            rows.append(Standing(name, len(tasks), method, *_estimate(parts), *_estimate(paired)))
         found += sorted(rows, key=lambda row: row.score)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def write_comparison(boards: Sequence[Board], folder: Path) -> list[Path]:
     budgets, joint = by_budget(main), sequential(_with_sequential(boards))
     frame = pd.DataFrame(
         [
-            {"by": by, **_fields(row)}
+            {"by": by, "family": FAMILIES.get(row.method, ""), **asdict(row)}
             for by, rows in (("track", tracks), ("hardware", hardware))
             for row in rows
         ]
@@ -81,21 +82,6 @@ def write_comparison(boards: Sequence[Board], folder: Path) -> list[Path]:
 def _with_sequential(boards: Sequence[Board]) -> Scores:
     """The scores of the first board that the sequential method is on, or of the first of all."""
     return next((b.scores for b in boards if SEQUENTIAL in b.scores.methods), boards[0].scores)
-
-
-def _fields(row: Standing) -> dict[str, object]:
-    return {
-        "group": row.group,
-        "tasks": row.tasks,
-        "method": row.method,
-        "family": FAMILIES.get(row.method, ""),
-        "score": row.score,
-        "low": row.low,
-        "high": row.high,
-        "behind": row.behind,
-        "behind_low": row.behind_low,
-        "behind_high": row.behind_high,
-    }
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
@@ -120,7 +106,7 @@ def _readme(
         "A score is regret in units of random search's: 0 is the table's best, 1 random search. **Bold**: "
         "the best of a column and those whose paired difference to it has a 95 % interval that reaches 0.",
         "## By track",
-        _standings_table(tracks, {track: f"{track}" for track in TRACKS}),
+        _standings_table(tracks, list(TRACKS)),
         "Tracks: " + "; ".join(f"{track} {TRACKS[track]}" for track in TRACKS) + ".",
         "![Score of each method on each track](tracks.png)",
         "## By budget",
@@ -129,7 +115,7 @@ def _readme(
         _budget_table(budgets),
         "![Regret over random search's along the budget, by track](budgets.png)",
         "## By hardware",
-        _standings_table(hardware, {row.group: row.group for row in hardware}),
+        _standings_table(hardware, list(dict.fromkeys(row.group for row in hardware))),
         "## Network first, or network and hardware together",
         _joint_text(joint),
     ]
@@ -138,16 +124,16 @@ def _readme(
             f"## Board `{board.name}`",
             f"{len(board.scores.methods)} methods on {len(board.scores.tasks)} tasks and "
             f"{board.scores.runs.seed.nunique()} seeds, the runs that all of them made.",
-            _standings_table(standings(board.scores, by_track), {track: track for track in TRACKS}),
+            _standings_table(standings(board.scores, by_track), list(TRACKS)),
         ]
     parts += ["## Reading", text or "Nobody has written one yet."]
     return "\n\n".join(parts) + "\n"
 
 
-def _standings_table(rows: Sequence[Standing], names: dict[str, str]) -> str:
-    """Methods by groups, the best on average first."""
+def _standings_table(rows: Sequence[Standing], order: Sequence[str]) -> str:
+    """Methods by groups, these in an order; the best on average first."""
     found = {(row.method, row.group): row for row in rows}
-    groups = [group for group in names if any(row.group == group for row in rows)]
+    groups = [group for group in order if any(row.group == group for row in rows)]
     tasks = {row.group: row.tasks for row in rows}
     methods = {row.method for row in rows}
 
@@ -162,7 +148,7 @@ def _standings_table(rows: Sequence[Standing], names: dict[str, str]) -> str:
         return f"**{row.score:.2f}**" if row.leads else f"{row.score:.2f}"
 
     return markdown_table(
-        ["method", "family", *(f"{names[g]} ({tasks[g]})" for g in groups)],
+        ["method", "family", *(f"{g} ({tasks[g]})" for g in groups)],
         [
             [f"`{m}`", FAMILIES.get(m, "–"), *(cell(m, group) for group in groups)]
             for m in sorted(methods, key=mean)

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nasbench_imc.cli.common import json_option, print_json, print_table
+from nasbench_imc.cli.common import json_option, places_argument, print_json, print_table
 from nasbench_imc.files import replacing
 
 if TYPE_CHECKING:
     from nasbench_imc.scoring import Scores
 
-_logs = click.argument(
-    "logs", nargs=-1, required=True, metavar="LOGS...", type=click.Path(exists=True, path_type=Path)
-)
 
 _jobs = click.option(
     "--jobs",
@@ -29,7 +26,7 @@ _jobs = click.option(
 
 
 @click.command()
-@_logs
+@places_argument
 @click.option("--pairs", is_flag=True, help="Compare methods pair by pair on each task instead.")
 @_jobs
 @json_option
@@ -97,7 +94,7 @@ def _compare(scores: Scores, as_json: bool) -> None:
 
 
 @click.command()
-@_logs
+@places_argument
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

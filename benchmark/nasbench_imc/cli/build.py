@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import nasbench_imc
+from nasbench_imc.cli.common import places_argument
 from nasbench_imc.errors import BenchmarkError, unknown
 
 if TYPE_CHECKING:
@@ -162,9 +163,7 @@ def task(plan: Path, out: Path) -> None:
 
 
 @build.command()
-@click.argument(
-    "logs", nargs=-1, required=True, metavar="LOGS...", type=click.Path(exists=True, path_type=Path)
-)
+@places_argument
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -205,9 +204,7 @@ def submissions(logs: Path, tuning: Path, out: Path) -> None:
 
 
 @build.command()
-@click.argument(
-    "logs", nargs=-1, required=True, metavar="LOGS...", type=click.Path(exists=True, path_type=Path)
-)
+@places_argument
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -241,6 +238,14 @@ class _Computing:
             raise BenchmarkError(
                 f"{len(failed)} of {len(jobs)} jobs failed; run the command again to retry them"
             )
+
+    def run_parts(self, jobs: Sequence[Job], file: Path) -> None:
+        """Run jobs of some networks each, and join their files into one."""
+        from nasbench_imc.building import parts
+
+        self.run(jobs)
+        parts.join([job.path for job in jobs], file)
+        click.echo(f"{file}: {file.stat().st_size:,} bytes")
 
 
 def _computes(command: Callable[..., None]) -> Callable[..., None]:
@@ -399,13 +404,10 @@ def evaluate(recipe: str, seed: int, networks: str, computing: _Computing) -> No
 @_computes
 def proxies(seed: int, file: Path, computing: _Computing) -> None:
     """Compute zero-cost proxies of all 1,728 networks; stopped, it goes on where it was."""
-    from nasbench_imc.building import audit, parts
+    from nasbench_imc.building import audit
     from nasbench_imc.building.proxy_jobs import proxy_jobs
 
-    jobs = proxy_jobs(audit.networks("all"), seed, computing.folders)
-    computing.run(jobs)
-    parts.join([job.path for job in jobs], file)
-    click.echo(f"{file}: {file.stat().st_size:,} bytes")
+    computing.run_parts(proxy_jobs(audit.networks("all"), seed, computing.folders), file)
 
 
 @build.command()
@@ -419,13 +421,10 @@ def proxies(seed: int, file: Path, computing: _Computing) -> None:
 @_computes
 def clock(file: Path, computing: _Computing) -> None:
     """Time training and evaluation of all 1,728 networks; to be run with --workers 1 on an idle machine."""
-    from nasbench_imc.building import audit, parts
+    from nasbench_imc.building import audit
     from nasbench_imc.building.clock_jobs import clock_jobs
 
-    jobs = clock_jobs(audit.networks("all"), computing.folders)
-    computing.run(jobs)
-    parts.join([job.path for job in jobs], file)
-    click.echo(f"{file}: {file.stat().st_size:,} bytes")
+    computing.run_parts(clock_jobs(audit.networks("all"), computing.folders), file)
 
 
 @build.command("serial-audit")

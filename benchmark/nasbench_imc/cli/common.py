@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+#: Where runs are: folders of logs or submissions, and submissions.
+places_argument = click.argument(
+    "logs", nargs=-1, required=True, metavar="LOGS...", type=click.Path(exists=True, path_type=Path)
+)
+
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1),

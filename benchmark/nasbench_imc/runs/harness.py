@@ -142,7 +142,10 @@ def run_all(
     product = [Job(method, task, seed) for task in tasks for seed in seeds for method in methods]
     wanted = [job for job in product if reach[job.method].covers(job.task, job.seed)]
     if product and not wanted:
-        raise SearchError(f"{', '.join(method.name for method in methods)}: none of these runs is for them")
+        raise SearchError(
+            f"{', '.join(method.name for method in methods)}: none of these runs is for them; which are, say "
+            "suits(task) and SLOW in their modules"
+        )
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     keep_own_tasks(tasks, out)
