@@ -336,7 +336,8 @@ def test_missing_or_infinite_proxies_are_named(write, tmp_path):
         hybrid.pack(path.parent, tmp_path / "t.h5", proxies=kept, log=quiet)
 
 
-def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path):
+@pytest.mark.parametrize("seconds", [1e6, np.nan], ids=["cpu", "gpu"])
+def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path, seconds):
     """Seconds of an idle machine: by epochs, inheritance and draws, and of super-networks by their epochs."""
     codes = ["a32x2-a24x2-a32x1", CODE]
     kept = tmp_path / "clock.npz"
@@ -349,7 +350,7 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path):
     settings = {"epochs": 9, "sampling": "fair"}
     runs = [TrainingRun("uniform-9", 0, None, {"recipe": settings}, {"seconds": [1e9]})]
     changed = {"curve_epochs": np.array([0.0, 0.5, 1.0]), "learning_curve": np.array([50.0, 55.0, 60.0]),
-               "measured/training_seconds": np.array([1e6, 1e6, 1e6])}  # fmt: skip
+               "measured/training_seconds": np.full(3, seconds)}  # fmt: skip
     path = write("a.npz", **changed, about=with_about(evaluation(CODE), recipe=shared)["about"])
     with h5py.File(hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, clock=kept, log=quiet)) as file:
         assert file["training/seconds"][0, 0].tolist() == [2.0, 6.0, 6.0]
@@ -364,6 +365,9 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path):
     )
     with pytest.raises(TableError, match=rf"few\.npz lacks the seconds of 1 networks, {CODE}"):
         hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, clock=few, log=quiet)
+    if np.isnan(seconds):
+        with pytest.raises(TableError, match=r"a\.npz was trained on a GPU, .* --clock"):
+            hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, log=quiet)
 
 
 def test_long_training_is_kept_beside_the_table(write, tmp_path, bench, monkeypatch):

@@ -31,7 +31,7 @@ def folders(tmp_path_factory, data) -> Iterator[Folders]:
     short = {name: replace(recipe, batch=64) for name, recipe in RECIPES.items()}
     shared = {name: replace(recipe, batch=64, epochs=1) for name, recipe in SHARED_RECIPES.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_jobs, "prepare", lambda images, cache: data)
+        patch.setattr(train_jobs, "prepare", lambda images, cache, device: data)
         patch.setattr(train_jobs, "STATISTICS_BATCHES", 2)
         patch.setattr(train_jobs, "RECIPES", short)
         patch.setattr(train_jobs, "SHARED_RECIPES", shared)
@@ -92,6 +92,25 @@ def test_codes_are_kept_and_are_near_the_accuracy_written(folders, data, monkeyp
     # Accuracy is that of the floats before they were coded; of 100 images few change their class.
     assert abs(training.accuracy(network, data.test) - held["test_accuracy"]) <= 10
     assert "inherited_accuracy" not in held
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_differs_by_rounding_alone(data):
+    recipe = replace(RECIPES["alone-3"], batch=64, epochs=1)
+    there, here = (training.train(CODE, data, recipe, 0, device=device) for device in ("cuda", "cpu"))
+    assert there.training_loss == pytest.approx(here.training_loss, abs=0.02)
+    shared = replace(SHARED_RECIPES["uniform-100"], batch=64, epochs=1)
+    there, here = (supernet.train_shared(data, shared, 0, device=device) for device in ("cuda", "cpu"))
+    assert there.training_loss == pytest.approx(here.training_loss, abs=0.02)
+
+
+def test_all_of_a_step_is_computed_on_the_device(data, monkeypatch):
+    """Tensors of the device "meta" hold no numbers, but may not meet those of the CPU."""
+    monkeypatch.setattr(supernet, "float", lambda value: 0.0, raising=False)
+    recipe = replace(SHARED_RECIPES["uniform-100"], batch=256, sampling="fair")
+    made = supernet.SharedTraining(data, recipe, 0, device="meta")
+    made.epoch()
+    assert {weight.device.type for weight in made.weights.values()} == {"meta"}
 
 
 def test_a_missing_super_network_is_named(folders):

@@ -5,8 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nasbench_imc.building import cifar10, training  # noqa: E402
+from nasbench_imc.building import cifar10, train_jobs, training  # noqa: E402
 from nasbench_imc.building.cifar10 import Cifar10  # noqa: E402
+from nasbench_imc.errors import BenchmarkError  # noqa: E402
 
 CODE = "c16x1-a24x1-m32x1"
 
@@ -103,3 +104,10 @@ def test_an_image_folder_with_missing_images_is_refused(tmp_path):
     (tmp_path / "train" / "airplane").mkdir(parents=True)
     with pytest.raises(cifar10.BenchmarkError, match=r"has 0 images, expected 5000"):
         cifar10.load(tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_gpu_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    with pytest.raises(BenchmarkError, match=r"finds no GPU; .*--device cpu"):
+        train_jobs.prepare(None, tmp_path, "cuda")

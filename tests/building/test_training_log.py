@@ -70,7 +70,9 @@ def test_a_super_network_costs_what_all_it_descends_from_took():
     def run(recipe, seconds, code=None, **settings):
         return TrainingRun(recipe, 0, code, {"recipe": settings}, {"seconds": seconds})
 
+    on_gpu = run("three", [900.0], "m32x1", parent="root", branch_stages=1)
     runs = [
+        replace(on_gpu, values={**on_gpu.values, "device": "cuda"}),
         run("root", [100.0, 20.0]),
         run("three", [7.0], "c32x1", parent="root", branch_stages=1),
         run("three", [5.0, 4.0], "c32x2", parent="root", branch_stages=1),  # two of twelve
@@ -121,7 +123,8 @@ def test_two_different_runs_of_one_network_are_refused():
 
 def test_a_run_made_again_does_not_replace_the_first_ones_seconds():
     run = TrainingRun("alone-3", 0, CODE, ABOUT, {"seconds": [1.0], "test_accuracy": 70.0})
-    again = replace(run, values={**run.values, "seconds": [2.0], "processor": "Q"})
+    again = replace(run, values={**run.values, "seconds": [2.0], "processor": "Q", "device": "cuda"})
+    assert np.isnan(again.seconds)
     assert merged([run], [again]) == [run]
     with pytest.raises(LogError, match="two different runs"):
         merged([run], [replace(again, about={**ABOUT, "pixels": "Q"})])

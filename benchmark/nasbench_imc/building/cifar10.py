@@ -32,9 +32,9 @@ SPLIT_SEED = 20_261  # fixes which training images are validation images
 _TRAIN, _TEST = 5_000, 1_000  # images a class
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images:
-    """Images and labels.
+    """Images and labels; equal to nothing but themselves, so that what is made of them can be kept.
 
     Attributes
     ----------

@@ -97,13 +97,19 @@ class EvaluateJob:
                 "weights_sha256": np.array(weights_digest(held)),
             },
             measured={
-                "training_seconds": np.concatenate(
-                    [[held["measured/inheritance_seconds"]] if inherited else [], held["measured/seconds"]]
-                ),
+                "training_seconds": _core_seconds(held, inherited),
                 "evaluation_seconds": np.array(seconds),
                 "processor": np.array(processor()),
             },
         )
+
+
+def _core_seconds(held: Mapping[str, np.ndarray], inherited: bool) -> np.ndarray:
+    """What each entry of the learning curve took [core-s]; NaN where a GPU trained."""
+    first = [held["measured/inheritance_seconds"]] if inherited else []
+    seconds = np.concatenate([first, held["measured/seconds"]])
+    on_cpu = str(held.get("measured/device", "cpu")) == "cpu"
+    return seconds if on_cpu else np.full_like(seconds, np.nan)
 
 
 def weights_digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -91,7 +91,7 @@ class Evaluation:
     learning_curve : ndarray, shape (E,)
         Validation accuracy at each of the grid's epochs [%].
     training_seconds : ndarray, shape (E,)
-        [core-s]
+        [core-s]; NaN where a GPU trained.
     evaluation_seconds : float
         [core-s]
     weights_sha256 : str
@@ -177,7 +177,7 @@ def _checked(path: Path, sha256: str, arrays: dict[str, np.ndarray]) -> Evaluati
     about = _about(arrays["about"])
     grid = _grid(arrays)
     digital = _accuracies(arrays, "accuracy_digital", (2,))
-    seconds = _numbers(arrays, "measured/training_seconds", (len(grid.epochs),))
+    seconds = _numbers(arrays, "measured/training_seconds", (len(grid.epochs),), missing=True)
     evaluation = _numbers(arrays, "measured/evaluation_seconds", ())
     if (seconds < 0).any() or evaluation < 0:
         raise ValueError("a number of seconds is negative")
@@ -276,12 +276,14 @@ def _accuracies(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
     return values
 
 
-def _numbers(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A member of the shape that it must have, float64."""
+def _numbers(
+    arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...], *, missing: bool = False
+) -> np.ndarray:
+    """A member of the shape that it must have, float64; it may be all NaN where it may be missing."""
     values = arrays[name]
     if values.dtype.kind not in "fiu" or values.shape != shape:
         raise ValueError(f"{name} is {values.dtype} of shape {values.shape}, not numbers of shape {shape}")
-    if not np.isfinite(values).all():
+    if not np.isfinite(values).all() and not (missing and np.isnan(values).all()):
         raise ValueError(f"{name} has {int((~np.isfinite(values)).sum())} values that are not finite")
     return values.astype(np.float64)
 

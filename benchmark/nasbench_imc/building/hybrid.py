@@ -61,7 +61,8 @@ def pack(
     ------
     TableError
         Where there are none, one is damaged or incomplete, they do not fit together, or a super-network's
-        run, a network's proxies or its seconds are missing; the message names the file.
+        run, a network's proxies or its seconds are missing (a GPU's say nothing of a core's); the message
+        names the file.
     """
     evaluations, runs = read_evaluations(evaluated), list(runs)
     log(f"read {len(evaluations):,} evaluations")
@@ -319,14 +320,21 @@ def _training(
     clock: Clock | None,
 ) -> list[Dataset]:
     shared = supernet_seconds(evaluations, seeds, runs, None if clock is None else clock.shared_epoch)
+    valid = np.array([[evaluation is not None for evaluation in row] for row in ordered], dtype=np.uint8)
     training = _filled(ordered, (len(declared.epochs),), attrgetter("training_seconds"))
     evaluating = _filled(ordered, (), attrgetter("evaluation_seconds"))
     if clock is not None:
         inherits = declared.epochs[0] == 0
-        training = np.where(np.isnan(training), training, clock.training(declared.epochs, inherits))
+        training = np.where(valid[..., None], clock.training(declared.epochs, inherits), np.nan)
         every = clock.draw * len(declared.cell_class) * declared.draws
-        evaluating = np.where(np.isnan(evaluating), evaluating, every)
-    valid = np.array([[evaluation is not None for evaluation in row] for row in ordered], dtype=np.uint8)
+        evaluating = np.where(valid, every, np.nan)
+    else:
+        for each in evaluations:
+            if np.isnan(each.training_seconds).any():
+                raise TableError(
+                    f"{each.path} was trained on a GPU, which says nothing of core-seconds; "
+                    "pack it with the seconds of an idle machine: --clock"
+                )
     weights = [["" if each is None else each.weights_sha256 for each in row] for row in ordered]
     per_epoch = "training_seed architecture epoch"
     return [

@@ -22,7 +22,8 @@ from nasbench_imc.progress import JobsBar
 
 #: Fixed before torch is imported, so that results do not depend on the processor's newest instructions
 #: or on how many cores are free. Fewer instructions cost 0 to 9 % of the speed here. Freed memory is kept
-#: (up to 8 GiB, blocks up to 32 MiB), since page faults took up to 15 % of a training step.
+#: (up to 8 GiB, blocks up to 32 MiB), since page faults took up to 15 % of a training step. cuBLAS wants its
+#: work space named for equal results.
 ENVIRONMENT = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
@@ -31,6 +32,7 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
     "MALLOC_TRIM_THRESHOLD_": str(2**33),
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from nasbench_imc.building.training_log import TrainingRun, shared_seconds
+from nasbench_imc.building.training_log import TrainingRun, mean_seconds, shared_seconds
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.spaces.hybrid import OPERATORS, Hybrid, stages
 
@@ -64,7 +64,7 @@ class Comparison:
         Networks that the recipe has trained and the reference has not (another seed of it, where the
         recipe is the reference itself).
     seconds : float
-        Mean a network, without its super-network [core-s].
+        Mean a network, without its super-network, over those trained on a CPU [core-s]; NaN: none.
     shared_seconds : float
         The super-network's, divided by all networks of the space [core-s]; 0 where there is none, NaN
         where its run is not known.
@@ -295,7 +295,7 @@ def _compare(
         seed=seed,
         networks=len(common),
         left_out=int(reached.sum()) - len(common),
-        seconds=float(np.mean([trained[networks[k]].seconds for k in counted])),
+        seconds=mean_seconds([trained[networks[k]].seconds for k in counted]),
         shared_seconds=_share(next(iter(trained.values())), shared),
         tau=_estimate(tau, tau_draws),
         tau_better=_estimate(*_mean_tau(accuracy, references, chosen_better, resamples)),

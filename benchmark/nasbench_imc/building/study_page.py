@@ -112,7 +112,8 @@ _METHOD = f"""\
   single runs). The better half is that of the mean over these seeds.
 - Intervals: {LEVEL:.0%} percentile bootstrap over networks, with a seeded generator.
 - Core-seconds are processor time of one thread on a machine shared with other work, evaluation left out:
-  upper bounds. The share is the super-network's time over the 1,728 networks of the space.
+  upper bounds. Runs on a GPU draw the same numbers and differ by rounding; they count for accuracy, not for
+  seconds. The share is the super-network's time over the 1,728 networks of the space.
 - Differences are recipe minus mean of the reference. A network counts to the operator that has the most
   blocks (none where two are level). CNN: more convolutional blocks (`c`, `m`) than attention blocks;
   transformer: fewer; mixed: as many.
@@ -148,7 +149,7 @@ def _recipe_table(judged: Sequence[Comparison]) -> str:
         (
             f"`{c.recipe}`, {c.seed}",
             str(c.networks),
-            f"{c.seconds:.1f}",
+            number(c.seconds, 1),
             number(c.shared_seconds, 1),
             _interval(c.tau),
             _interval(c.tau_better),

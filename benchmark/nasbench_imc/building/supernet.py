@@ -129,7 +129,9 @@ def cut(weights: dict[str, Tensor], code: str) -> dict[str, Tensor]:
     }
 
 
-def inherit(weights: dict[str, Tensor], code: str, images: Images, batches: int, seed: int) -> HybridNetwork:
+def inherit(
+    weights: dict[str, Tensor], code: str, images: Images, batches: int, seed: int, device: str = "cpu"
+) -> HybridNetwork:
     """A network with inherited weights and statistics of its own.
 
     Parameters
@@ -143,6 +145,8 @@ def inherit(weights: dict[str, Tensor], code: str, images: Images, batches: int,
         How many batches of 256, augmented as in training.
     seed : int
         Which images these are.
+    device : str
+        Where the network shall be, ``"cpu"`` or ``"cuda"``.
 
     Returns
     -------
@@ -155,6 +159,7 @@ def inherit(weights: dict[str, Tensor], code: str, images: Images, batches: int,
         parameters = dict(network.named_parameters())
         for name, value in cut(weights, code).items():
             parameters[name].copy_(value)
+        network.to(device)
         reestimate(network, images, batches, rng)
     return network
 
@@ -168,7 +173,7 @@ def reestimate(network: nn.Module, images: Images, batches: int, rng: torch.Gene
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative mean
     network.train()
-    padded = pad(images)
+    padded = pad(images, next(network.parameters()).device.type)
     order = torch.randperm(len(images), generator=rng)
     for k in range(batches):
         network(augmented(padded, order[256 * k : 256 * (k + 1)], rng))
@@ -224,6 +229,7 @@ def train_shared(
     *,
     branch: str = "",
     start: Mapping[str, Tensor] | None = None,
+    device: str = "cpu",
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> SharedTrained:
@@ -238,6 +244,8 @@ def train_shared(
         Last stages of all its networks; "" for every network.
     start : mapping of str to Tensor, optional
         Weights to start from, by shared name. Default: fresh ones.
+    device : str
+        Where to compute, ``"cpu"`` or ``"cuda"``.
     checkpoint : Checkpoint, optional
         Where training goes on from, and where its state is kept every :data:`CHECKPOINT_EVERY` epochs.
     on_epoch : callable, optional
@@ -248,7 +256,7 @@ def train_shared(
     BenchmarkError
         Where the checkpoint is damaged or another job's.
     """
-    training = SharedTraining(data, recipe, seed, branch, start)
+    training = SharedTraining(data, recipe, seed, branch, start, device)
     state = checkpoint.load() if checkpoint is not None else None
     if state is not None:
         training.restore(state)
@@ -258,7 +266,7 @@ def train_shared(
             checkpoint.save(training.state())
         if on_epoch is not None:
             on_epoch(done + 1, loss)
-    weights = {name: weight.detach() for name, weight in training.weights.items()}
+    weights = {name: weight.detach().cpu() for name, weight in training.weights.items()}
     return SharedTrained(weights, tuple(training.losses), tuple(training.seconds))
 
 
@@ -282,6 +290,7 @@ class SharedTraining:
         seed: int,
         branch: str = "",
         start: Mapping[str, Tensor] | None = None,
+        device: str = "cpu",
     ) -> None:
         self.weights = fresh(seed)
         if branch:
@@ -292,10 +301,14 @@ class SharedTraining:
             with torch.no_grad():
                 for name, weight in self.weights.items():
                     weight.copy_(start[name])
+        self.weights = {
+            name: weight.detach().to(device).requires_grad_() for name, weight in self.weights.items()
+        }
         self.losses: list[float] = []
         self.seconds: list[float] = []
         self._recipe = recipe
-        self._padded, self._labels = pad(data.train), torch.from_numpy(data.train.labels)
+        self._padded = pad(data.train, device)
+        self._labels = torch.from_numpy(data.train.labels).to(device)
         self._steps = len(data.train) // recipe.batch
         self._crossbar = [w for name, w in self.weights.items() if name.endswith(".weight") and w.dim() > 1]
         self._optimiser, self._schedule = adamw(
@@ -336,9 +349,9 @@ class SharedTraining:
             "seconds": self.seconds,
         }
         return {
-            **{f"weight/{name}": weight.detach().numpy() for name, weight in self.weights.items()},
+            **{f"weight/{name}": weight.detach().cpu().numpy() for name, weight in self.weights.items()},
             **{
-                f"optimiser/{index}/{name}": value.numpy()
+                f"optimiser/{index}/{name}": value.cpu().numpy()
                 for index, moments in optimiser["state"].items()
                 for name, value in moments.items()
             },
@@ -388,7 +401,10 @@ def _accumulate(
         for name, value in cut(weights, code).items()
     }
     # Statistics of a batch are all that training needs; running ones are estimated after it.
-    buffers = {name: torch.zeros(b.shape, dtype=b.dtype) for name, b in skeleton.named_buffers()}
+    buffers = {
+        name: torch.zeros(b.shape, dtype=b.dtype, device=images.device)
+        for name, b in skeleton.named_buffers()
+    }
     logits = functional_call(skeleton, {**parameters, **buffers}, (images,))
     loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
     loss.backward()

@@ -116,12 +116,15 @@ class TrainJob:
     recipe : str
         Name in :data:`RECIPES`.
     folders : Folders
+    device : str
+        Where to compute, ``"cpu"`` or ``"cuda"``.
     """
 
     code: str
     seed: int
     recipe: str
     folders: Folders
+    device: str = "cpu"
 
     @property
     def path(self) -> Path:
@@ -144,17 +147,18 @@ class TrainJob:
         weights were inherited, also ``inherited_accuracy`` on the validation images before any training
         [%]. And what :func:`codes.encode` keeps of the network. All this has the same bytes in another run
         on one type of processor. What was measured has not: ``measured/seconds`` by mark,
-        ``measured/inheritance_seconds`` [core-s] and ``measured/processor``.
+        ``measured/inheritance_seconds`` [core-s] and ``measured/processor``, the GPU's where one trained.
         """
-        data = prepare(self.folders.images, self.folders.cache)
+        data = prepare(self.folders.images, self.folders.cache, self.device)
         recipe = RECIPES[self.recipe]
         start, arrays, measured = None, {}, {}
         if self.supernet is not None:
             began = time.process_time()
-            start = inherit(load_weights(self.supernet), self.code, data.train, STATISTICS_BATCHES, self.seed)
+            weights = load_weights(self.supernet)
+            start = inherit(weights, self.code, data.train, STATISTICS_BATCHES, self.seed, self.device)
             measured["inheritance_seconds"] = np.array(time.process_time() - began)
             arrays["inherited_accuracy"] = np.array(accuracy(start, data.validation))
-        done = train(self.code, data, recipe, self.seed, start=start)
+        done = train(self.code, data, recipe, self.seed, start=start, device=self.device)
         arrays |= {
             **encode(done.network),
             "validation_accuracy": np.array(done.validation_accuracy),
@@ -167,6 +171,7 @@ class TrainJob:
             data,
             arrays,
             {**measured, "seconds": np.array(done.seconds)},
+            self.device,
         )
 
 
@@ -184,6 +189,7 @@ class SharedTrainJob:
     recipe: str
     folders: Folders
     branch: str = ""
+    device: str = "cpu"
 
     @property
     def path(self) -> Path:
@@ -200,7 +206,7 @@ class SharedTrainJob:
 
         The state of unfinished training is kept beside the result, in ``seed-N.checkpoint``.
         """
-        data = prepare(self.folders.images, self.folders.cache)
+        data = prepare(self.folders.images, self.folders.cache, self.device)
         recipe = SHARED_RECIPES[self.recipe]
         about = {
             "seed": self.seed,
@@ -216,10 +222,18 @@ class SharedTrainJob:
                 "code": _code(),
                 "torch": torch.__version__,
                 "numpy": np.__version__,
-                "processor": processor(),
+                "processor": processor(self.device),
             },
         )
-        done = train_shared(data, recipe, self.seed, branch=self.branch, start=start, checkpoint=checkpoint)
+        done = train_shared(
+            data,
+            recipe,
+            self.seed,
+            branch=self.branch,
+            start=start,
+            device=self.device,
+            checkpoint=checkpoint,
+        )
         _save(
             self.path,
             about,
@@ -229,15 +243,22 @@ class SharedTrainJob:
                 **{f"state/{name}": value.numpy() for name, value in done.weights.items()},
             },
             {"seconds": np.array(done.seconds)},
+            self.device,
         )
         checkpoint.remove()
 
 
-def shared_jobs(recipe: str, seed: int, folders: Folders, codes: Sequence[str]) -> list[SharedTrainJob]:
+def shared_jobs(
+    recipe: str, seed: int, folders: Folders, codes: Sequence[str], device: str = "cpu"
+) -> list[SharedTrainJob]:
     """The jobs of a recipe of super-networks that some networks need."""
     stages = SHARED_RECIPES[recipe].branch_stages
     needed = {branch_of(code, stages) for code in codes}
-    return [SharedTrainJob(seed, recipe, folders, branch) for branch in branches(stages) if branch in needed]
+    return [
+        SharedTrainJob(seed, recipe, folders, branch, device)
+        for branch in branches(stages)
+        if branch in needed
+    ]
 
 
 def _digest(images: Images) -> str:
@@ -284,38 +305,45 @@ def _save(
     data: Cifar10,
     arrays: Mapping[str, np.ndarray],
     measured: Mapping[str, np.ndarray],
+    device: str,
 ) -> None:
     about = {**about, "pixels": data.source, "torch": torch.__version__}
     archive.write(
         path,
         {"about": np.array(json.dumps(about, sort_keys=True)), **arrays},
-        measured={**measured, "processor": np.array(processor())},
+        measured={**measured, "processor": np.array(processor(device)), "device": np.array(device)},
     )
 
 
 @cache
-def prepare(images: Path | None, cache: Path) -> Cifar10:
+def prepare(images: Path | None, cache: Path, device: str = "cpu") -> Cifar10:
     """Set torch up for equal results everywhere, and load the data; once a process.
 
     Raises
     ------
     BenchmarkError
-        Where torch was imported with other instructions than those of :data:`jobs.ENVIRONMENT`.
+        Where torch was imported with other instructions than those of :data:`jobs.ENVIRONMENT`, or finds
+        no such device.
     """
     if torch.backends.cpu.get_cpu_capability() != "AVX2":
         raise BenchmarkError(
             "training must run with ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2 set before "
             "torch is imported, so that results are the same everywhere"
         )
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BenchmarkError(f"torch {torch.__version__} finds no GPU; compute on the CPU (--device cpu)")
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = False  # products in single precision, as on the CPU
     # Filling fresh memory guards against reads of what nobody wrote; it took 5 to 10 % of each step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return load(images, cache)
 
 
-def processor() -> str:
-    """Name of the processor, as the kernel gives it."""
+def processor(device: str = "cpu") -> str:
+    """Name of the processor, as the kernel gives it, or of the GPU."""
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,7 +1,8 @@
 """Training one network: AdamW with a one-cycle learning rate, weight noise and clipping.
 
 Everything random comes from generators seeded by the run's seed and the network's code, so that equal runs
-on one type of processor, with one thread, give equal bytes.
+on one type of processor, with one thread, give equal bytes. On a GPU the same numbers are drawn (on the CPU)
+and only rounding differs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -138,6 +140,7 @@ def train(
     seed: int,
     *,
     start: HybridNetwork | None = None,
+    device: str = "cpu",
     on_mark: Callable[[float, float], None] | None = None,
 ) -> Trained:
     """Train a network.
@@ -150,19 +153,20 @@ def train(
     seed : int
     start : HybridNetwork, optional
         The network of that code to go on from; it is changed. Default: a fresh one.
+    device : str
+        Where to compute, ``"cpu"`` or ``"cuda"``.
     on_mark : callable, optional
         Told at each mark the epochs done so far and the validation accuracy [%].
     """
     initial, rng = generators(code, seed)
     network = HybridNetwork(code, initial) if start is None else start
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    arranged(network, device)
     weights = crossbar_weights(network)
     steps = len(data.train) // recipe.batch
     optimiser, schedule = adamw(weights, list(network.parameters()), recipe, steps)
     average = _average(network, recipe.averaging) if recipe.averaging else None
     result = network if average is None else cast(HybridNetwork, average.module)
-    padded = pad(data.train)
-    labels = torch.from_numpy(data.train.labels)
+    padded, labels = pad(data.train, device), torch.from_numpy(data.train.labels).to(device)
     losses: list[float] = []
     accuracies: list[float] = []
     seconds: list[float] = []
@@ -185,7 +189,15 @@ def train(
                 if on_mark is not None:
                     on_mark(done / steps, accuracies[-1])
                 total, began = 0.0, time.process_time()
-    return Trained(result, tuple(accuracies), tuple(losses), accuracy(result, data.test), tuple(seconds))
+    test = accuracy(result, data.test)
+    return Trained(result.cpu(), tuple(accuracies), tuple(losses), test, tuple(seconds))
+
+
+def arranged(network: nn.Module, device: str) -> nn.Module:
+    """A network moved to a device, in the memory layout that is fast there."""
+    # A GPU's kernels in single precision are made for contiguous channels.
+    layout = torch.channels_last if device == "cpu" else torch.contiguous_format
+    return network.to(device, memory_format=layout)  # type: ignore[call-overload]  # missing in torch's stubs
 
 
 def _average(network: HybridNetwork, decay: float) -> AveragedModel:
@@ -255,8 +267,8 @@ def noisy(weight: Tensor, scale: float, rng: torch.Generator) -> Tensor:
     if scale == 0:
         return weight
     largest = weight.detach().abs().amax(dim=tuple(range(1, weight.dim())), keepdim=True)
-    noise = torch.empty_like(weight, requires_grad=False).normal_(generator=rng)
-    return torch.addcmul(weight, noise, largest, value=scale)
+    noise = torch.empty_like(weight, requires_grad=False, device="cpu").normal_(generator=rng)
+    return torch.addcmul(weight, noise.to(weight.device), largest, value=scale)
 
 
 @torch.no_grad()
@@ -266,7 +278,7 @@ def clip(weights: list[Tensor], sigma: float | None) -> None:
         return
     for weight in weights:
         bound = sigma * weight.std()
-        weight.copy_(torch.minimum(torch.maximum(weight, -bound), bound))
+        weight.clamp_(-bound, bound)
 
 
 def one_cycle(progress: float, warmup: float) -> float:
@@ -276,9 +288,10 @@ def one_cycle(progress: float, warmup: float) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * (progress - warmup) / (1 - warmup))))
 
 
-def pad(images: Images, margin: int = 4) -> Tensor:
-    """Pixels with a margin of zeros, (n, 32 + 2 margin, 32 + 2 margin, 3), uint8."""
-    return torch.from_numpy(np.pad(images.pixels, ((0, 0), (margin, margin), (margin, margin), (0, 0))))
+@lru_cache(maxsize=1)  # the same images for one network after the other
+def pad(images: Images, device: str = "cpu") -> Tensor:
+    """Pixels with a margin of four zeros, (n, 40, 40, 3), uint8; not to be changed."""
+    return torch.from_numpy(np.pad(images.pixels, ((0, 0), (4, 4), (4, 4), (0, 0)))).to(device)
 
 
 def augmented(padded: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
@@ -286,7 +299,8 @@ def augmented(padded: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
 
     Returns
     -------
-    Tensor, shape (len(chosen), 3, 32, 32), float32, channels_last
+    Tensor, shape (len(chosen), 3, 32, 32), float32
+        On the device of ``padded``, laid out as by :func:`normalised`.
     """
     count, margin = len(chosen), padded.shape[1] - 32
     shift = torch.randint(margin + 1, (count, 2), generator=rng)
@@ -294,20 +308,26 @@ def augmented(padded: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
     line = torch.arange(32)
     rows = shift[:, 0, None] + line
     columns = shift[:, 1, None] + torch.where(mirrored[:, None], line.flip(0), line)
+    chosen, rows, columns = (index.to(padded.device) for index in (chosen, rows, columns))
     return normalised(padded[chosen[:, None, None], rows[:, :, None], columns[:, None, :]])
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """Pixels (n, 32, 32, 3) uint8 -> (n, 3, 32, 32) float32, channels_last, zero mean and unit variance."""
-    mean, std = 255 * torch.tensor(MEAN), 255 * torch.tensor(STD)
-    return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
+    """Pixels (n, 32, 32, 3) uint8 -> (n, 3, 32, 32) float32 of zero mean and unit variance.
+
+    In the memory layout of :func:`arranged`: channels_last on the CPU.
+    """
+    mean, std = (255 * torch.tensor(values).to(pixels.device) for values in (MEAN, STD))
+    images = ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
+    return images.contiguous() if images.is_cuda else images
 
 
 @torch.no_grad()
 def accuracy(network: nn.Module, images: Images, batch: int = 1_000) -> float:
     """Share of images that a network names rightly [%]; leaves it in evaluation mode."""
     network.eval()
-    pixels, labels = torch.from_numpy(images.pixels), torch.from_numpy(images.labels)
+    device = next(network.parameters()).device
+    pixels, labels = torch.from_numpy(images.pixels).to(device), torch.from_numpy(images.labels).to(device)
     hits = sum(
         int((network(normalised(pixels[k : k + batch])).argmax(1) == labels[k : k + batch]).sum())
         for k in range(0, len(labels), batch)

@@ -12,7 +12,7 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from nasbench_imc.files import replacing
 _KEYS = {"recipe", "seed", "code", "about", "values"}
 _LEFT_OUT = {"about", "codes", "scales", "other"}  # of a result file: weights, and what is read apart
 #: Values that differ between two runs of one job.
-_MEASURED = {"seconds", "inheritance_seconds", "processor"}
+_MEASURED = {"seconds", "inheritance_seconds", "processor", "device"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TrainingRun:
     values : mapping of str to float, list of float or str
         ``training_loss`` and ``seconds`` [core-s] by epoch; of a network also ``validation_accuracy`` [%]
         by epoch, ``test_accuracy`` [%] and, where it inherited weights, ``inherited_accuracy`` [%] and
-        ``inheritance_seconds`` [core-s]; ``processor``.
+        ``inheritance_seconds`` [core-s]; ``processor``; ``device``, ``"cuda"`` where a GPU trained.
     """
 
     recipe: str
@@ -71,7 +71,9 @@ class TrainingRun:
 
     @property
     def seconds(self) -> float:
-        """All that the run took, without its super-network [core-s]."""
+        """All that the run took, without its super-network [core-s]; NaN where a GPU trained."""
+        if self.values.get("device", "cpu") != "cpu":
+            return math.nan
         return float(sum(self.values["seconds"]) + self.values.get("inheritance_seconds", 0.0))
 
 
@@ -112,7 +114,8 @@ def _read_result(path: Path, folder: Path) -> TrainingRun:
 def shared_seconds(runs: Iterable[TrainingRun], epoch: float | None = None) -> dict[tuple[str, int], float]:
     """What super-networks took, all that they descend from included [core-s].
 
-    Of a recipe with branches all count; those not in the log as much as those that are, on average.
+    Of a recipe with branches all count; those not in the log, or trained by a GPU, as much as those timed on
+    a CPU, on average.
 
     Parameters
     ----------
@@ -136,11 +139,17 @@ def shared_seconds(runs: Iterable[TrainingRun], epoch: float | None = None) -> d
             return math.nan
         settings = group[0].about.get("recipe", {})
         seconds = [run.seconds for run in group] if epoch is None else [epoch * _passes(settings)]
-        own = float(np.mean(seconds)) * len(branches(settings.get("branch_stages", 0)))
+        own = mean_seconds(seconds) * len(branches(settings.get("branch_stages", 0)))
         parent = settings.get("parent")
         return own if parent is None else own + total(parent, seed)
 
     return {key: total(*key) for key in found}
+
+
+def mean_seconds(seconds: Sequence[float]) -> float:
+    """Mean over the runs that have a time; NaN where none has."""
+    known = [value for value in seconds if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def _passes(settings: Mapping[str, Any]) -> int:

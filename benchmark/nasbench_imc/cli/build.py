@@ -304,6 +304,14 @@ _NETWORKS = click.option(
     help="List of networks: study (24), audit (40), pilot (48) or all (1,728).",
 )
 
+_DEVICE = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where to train; a GPU draws the same numbers and rounds otherwise. Its workers share it.",
+)
+
 
 @build.command()
 @click.option(
@@ -322,9 +330,15 @@ _NETWORKS = click.option(
     metavar="LOG",
     help="Leave out runs that this log has; their accuracies are there, their weights are not.",
 )
+@_DEVICE
 @_computes
 def train(
-    recipes: Sequence[str], seed: int, networks: str, skip_logged: Path | None, computing: _Computing
+    recipes: Sequence[str],
+    seed: int,
+    networks: str,
+    skip_logged: Path | None,
+    device: str,
+    computing: _Computing,
 ) -> None:
     """Train networks; stopped, it goes on where it was."""
     from nasbench_imc.building import audit
@@ -338,7 +352,7 @@ def train(
     logged = {run.key for run in read_log(skip_logged)} if skip_logged else set()
     codes = audit.networks(networks)
     jobs = [
-        TrainJob(code, seed, name, computing.folders)
+        TrainJob(code, seed, name, computing.folders, device)
         for name in names
         for code in codes
         if (name, seed, code) not in logged
@@ -360,15 +374,16 @@ def _check_supernets(paths: Iterable[Path | None]) -> None:
 @click.option("--recipe", default="uniform-100", show_default=True, help="Name of a super-network's recipe.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @_NETWORKS
+@_DEVICE
 @_computes
-def supernet(recipe: str, seed: int, networks: str, computing: _Computing) -> None:
+def supernet(recipe: str, seed: int, networks: str, device: str, computing: _Computing) -> None:
     """Train a super-network; where its recipe branches, those branches that the networks need."""
     from nasbench_imc.building import audit
     from nasbench_imc.building.train_jobs import SHARED_RECIPES, shared_jobs
 
     if recipe not in SHARED_RECIPES:
         raise unknown("recipe", recipe, SHARED_RECIPES)
-    jobs = shared_jobs(recipe, seed, computing.folders, audit.networks(networks))
+    jobs = shared_jobs(recipe, seed, computing.folders, audit.networks(networks), device)
     _check_supernets(job.parent for job in jobs)
     computing.run(jobs)
 
