@@ -10,7 +10,7 @@ from nasbench_imc.building.codes import encode  # noqa: E402
 from nasbench_imc.building.networks import HybridNetwork  # noqa: E402
 from nasbench_imc.errors import BenchmarkError  # noqa: E402
 
-CODES = ("c16x1-c24x1-c32x1", "m16x1-a24x1-c32x1", "a16x1-m24x1-a32x1")
+CODES = ("c16x1-c24x1-c32x1", "a16x1-m24x1-a32x1", "m16x1-a24x1-c32x1")
 
 
 @pytest.fixture
@@ -34,6 +34,16 @@ def test_only_blocks_without_a_gap_are_written_and_none_twice(results, tmp_path,
     assert second.name == "r-seed0-all-1.zip"
     assert first.stat().st_mtime_ns == before.st_mtime_ns
     assert [name for name, _ in shards.read_shard(second)] == [f"{CODES[2]}.npz"]
+
+
+def test_networks_of_one_branch_go_into_one_shard(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "BLOCK", 2)
+    apart = ("c16x1-c24x1-c32x1", "c16x1-m24x1-c32x1", "a16x1-c24x1-c32x1", "a16x1-m24x1-c32x1")
+    for code in apart:
+        archive.write(tmp_path / "in" / f"{code}.npz", {"a": np.zeros(1)})
+    made = shards.write_complete(tmp_path / "in", tmp_path / "out", "r", 0, "all", apart)
+    held = [{name.split("-", 1)[1] for name, _ in shards.read_shard(path)} for path in made]
+    assert held == [{"c24x1-c32x1.npz"}, {"m24x1-c32x1.npz"}]
 
 
 def test_equal_files_give_equal_bytes(results, tmp_path):

@@ -1,7 +1,7 @@
 """Shards: many small result files in one, for keeping and for publishing.
 
 A shard is a zip archive whose members are result files as they are (they are compressed already): 216
-networks of a list, in the list's order. Equal files give equal bytes.
+networks of a list, those together that agree in their last two stages. Equal files give equal bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nasbench_imc.building.branches import branch_of, branches
 from nasbench_imc.building.codes import Codes, decode
 from nasbench_imc.building.networks import HybridNetwork
 from nasbench_imc.errors import BenchmarkError
@@ -42,13 +43,15 @@ def write_complete(
     networks : str
         Name of the list of networks.
     codes : sequence of str
-        The list.
+        The list. Networks trained from one branch go into one shard, so that few shards wait for a branch.
 
     Returns
     -------
     list of pathlib.Path
         The shards written.
     """
+    place = {branch: k for k, branch in enumerate(branches(2))}
+    codes = sorted(codes, key=lambda code: place[branch_of(code, 2)])
     written = []
     for number, start in enumerate(range(0, len(codes), BLOCK)):
         path = out / f"{_stem(recipe, seed)}-{networks}-{number}.zip"
