@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
 from nasbench_imc.building.audit import audit_list
-from nasbench_imc.building.study import Study, column, dominant, family, resampled, study, weighted_tau
+from nasbench_imc.building.study import (
+    Study,
+    column,
+    dominant,
+    family,
+    resampled,
+    seed_noise,
+    study,
+    weighted_tau,
+)
 from nasbench_imc.building.study_page import readme, write_page
 from nasbench_imc.building.training_log import TrainingRun
 from nasbench_imc.errors import BenchmarkError
@@ -173,6 +182,22 @@ def test_the_gap_between_families_is_found_with_its_sign():
 )
 def test_operators_and_families_of_networks(code, operator, kind):
     assert (dominant(code), family(code)) == (operator, kind)
+
+
+def test_the_noise_of_seeds_is_that_of_a_run_without_what_all_networks_share():
+    rng = np.random.default_rng(2)
+    runs = references(TRUTH + 1)
+    for seed in range(40):
+        runs += made("cheap", TRUTH + 5 * seed + rng.normal(0, 0.3, 24), seed=seed)
+    runs += made("cheap-from-0", TRUTH - 7, seed=1) + made("once", TRUTH)
+    cheap, from_0, reference = seed_noise(study(runs, NETWORKS, resamples=5).accuracies)
+    assert (cheap.recipe, from_0.recipe, reference.recipe) == ("cheap", "cheap-from-0", "reference")
+    assert cheap.seeds == tuple(range(40))
+    assert cheap.deviation == pytest.approx(0.3, rel=0.05)
+    assert cheap.shift == pytest.approx(5 * 39, abs=0.5)
+    assert (from_0.seeds, from_0.networks) == ((0, 1), 24)  # its seed 0 is the run of "cheap"
+    assert from_0.shift == pytest.approx(7, abs=0.2)
+    assert (reference.shift, reference.deviation, reference.tau) == pytest.approx((1, 0, 1), abs=1e-9)
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from nasbench_imc.building import supernet, train_jobs, training  # noqa: E402
-from nasbench_imc.building.audit import audit_list  # noqa: E402
+from nasbench_imc.building.audit import audit_list, networks  # noqa: E402
 from nasbench_imc.building.cifar10 import Cifar10  # noqa: E402
 from nasbench_imc.building.codes import crossbar_layers, decode  # noqa: E402
 from nasbench_imc.building.train_jobs import RECIPES, SHARED_RECIPES, Folders, SharedTrainJob, TrainJob  # noqa: E402
-from nasbench_imc.errors import BenchmarkError  # noqa: E402
+from nasbench_imc.errors import BenchmarkError, UnknownNameError  # noqa: E402
 from nasbench_imc.spaces.hybrid import stages  # noqa: E402
 
 CODE = "m16x1-a24x1-c32x1"
@@ -151,3 +151,13 @@ def test_the_audit_list_holds_forty_networks_and_its_head_all_operators_in_all_s
     assert len(listed) == len(set(listed)) == 40
     head = [[stage.operator for stage in stages(code)] for code in listed[:24]]
     assert all({operators[k] for operators in head} == {"c", "m", "a"} for k in range(3))
+
+
+def test_lists_of_networks_have_names_and_others_are_given_by_their_codes():
+    assert networks("audit") == audit_list()
+    assert networks(f"{CODE},c16x1-c24x1-c32x1") == (CODE, "c16x1-c24x1-c32x1")
+    assert networks(CODE) == (CODE,)
+    with pytest.raises(UnknownNameError, match=r"list of networks 'everything'.*pilot"):
+        networks("everything")
+    with pytest.raises(UnknownNameError, match="c17x1"):
+        networks(f"{CODE},c17x1-c24x1-c32x1")

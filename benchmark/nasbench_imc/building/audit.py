@@ -18,13 +18,13 @@ def audit_list() -> tuple[str, ...]:
 
 
 def networks(name: str) -> tuple[str, ...]:
-    """Networks by the name of their list.
+    """Networks by the name of their list, or by their codes.
 
     Parameters
     ----------
     name : str
         ``study``: the first 24 of the audit list. ``audit``: all 40. ``pilot``: these and eight more, spread
-        evenly over the space. ``all``: the whole space, in its order.
+        evenly over the space. ``all``: the whole space, in its order. Else codes, separated by commas.
 
     Raises
     ------
@@ -39,6 +39,11 @@ def networks(name: str) -> tuple[str, ...]:
         "pilot": audit + spread,
         "all": tuple(everything),
     }
-    if name not in lists:
-        raise unknown("list of networks", name, lists)
-    return lists[name]
+    if name in lists:
+        return lists[name]
+    codes = tuple(name.split(","))
+    if len(codes) > 1 or "-" in name:
+        for code in codes:
+            Hybrid().values(code)
+        return codes
+    raise unknown("list of networks", name, lists)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,8 @@ class ClockJob:
 
     @property
     def path(self) -> Path:
-        return self.folders.out / "clock" / f"part-{self.number}.npz"
+        own = zlib.crc32(",".join(self.codes).encode("ascii"))  # parts of another list are other files
+        return self.folders.out / "clock" / f"part-{self.number}-{own:08x}.npz"
 
     def run(self) -> None:
         """Write ``codes``, ``names`` and measured ``seconds`` (networks, :data:`NAMES`)."""

@@ -144,6 +144,32 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class SeedNoise:
+    """What another training seed changes.
+
+    Attributes
+    ----------
+    recipe : str
+    seeds : tuple of int
+    networks : int
+        That all of these seeds have.
+    shift : float
+        Largest difference between the seeds' mean accuracies [points].
+    deviation : float
+        Standard deviation of one run about its network's mean, the seeds' means taken out [points].
+    tau : float
+        Mean over pairs of seeds.
+    """
+
+    recipe: str
+    seeds: tuple[int, ...]
+    networks: int
+    shift: float
+    deviation: float
+    tau: float
+
+
 @dataclass(frozen=True)
 class Study:
     """The whole comparison.
@@ -174,6 +200,38 @@ class Study:
     def table(self) -> pd.DataFrame:
         """One row a recipe and seed."""
         return pd.DataFrame([comparison.record() for comparison in self.comparisons])
+
+
+def seed_noise(accuracies: pd.DataFrame) -> list[SeedNoise]:
+    """Each recipe that has several seeds, by name; of :attr:`Study.accuracies`.
+
+    A recipe ``NAME-from-0`` inherits from the super-network of seed 0 whatever its seed, so that its run of
+    seed 0 is that of ``NAME``.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for name in map(str, accuracies):
+        recipe, seed = name.rsplit("/seed-", 1)
+        found.setdefault(recipe, {})[int(seed)] = name
+    noise = []
+    for recipe, columns in sorted(found.items()):
+        base = recipe.removesuffix("-from-0")
+        if base != recipe and column(base, 0) in accuracies:
+            columns = {0: column(base, 0)} | columns
+        seeds = tuple(sorted(columns))
+        values = accuracies[[columns[seed] for seed in seeds]].dropna().to_numpy()
+        if len(seeds) < 2 or len(values) < MIN_NETWORKS:
+            continue
+        means = values.mean(axis=0)
+        taus = [
+            kendalltau(values[:, a], values[:, b]).statistic for a, b in combinations(range(len(seeds)), 2)
+        ]
+        deviation = float(np.sqrt((values - means).var(axis=1, ddof=1).mean()))
+        noise.append(
+            SeedNoise(
+                recipe, seeds, len(values), float(means.max() - means.min()), deviation, float(np.mean(taus))
+            )
+        )
+    return noise
 
 
 def column(recipe: str, seed: int) -> str:
@@ -285,6 +343,8 @@ def _compare(
 
     tau, tau_draws = _mean_tau(accuracy, references, common, resamples)
     ceiling, ceiling_draws = _ceiling(all_references, common, resamples)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample's ceiling may be 0
+        over_ceiling = tau_draws / ceiling_draws
     by_family = {f: common[families[common] == f] for f in FAMILIES}
     gap, gap_draws = _gap(difference, by_family["CNN"], by_family["transformer"], common, resamples)
 
@@ -300,7 +360,7 @@ def _compare(
         tau=_estimate(tau, tau_draws),
         tau_better=_estimate(*_mean_tau(accuracy, references, chosen_better, resamples)),
         networks_better=len(chosen_better),
-        tau_over_ceiling=_estimate(tau / ceiling, tau_draws / ceiling_draws),
+        tau_over_ceiling=_estimate(tau / ceiling, over_ceiling),
         best_accuracy=float(accuracy[counted].max()),
         mean_accuracy=float(accuracy[counted].mean()),
         difference=_average(difference[common]),
@@ -411,7 +471,7 @@ def weighted_tau(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.ndarray
 
 def _estimate(value: float, draws: np.ndarray) -> Estimate:
     """A figure and the interval of its draws; draws in which it is not defined are left out."""
-    known = draws[~np.isnan(draws)]
+    known = draws[np.isfinite(draws)]
     if np.isnan(value) or len(known) == 0:
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

@@ -17,8 +17,10 @@ from nasbench_imc.building.study import (
     REFERENCE,
     Comparison,
     Estimate,
+    SeedNoise,
     Study,
     family,
+    seed_noise,
 )
 from nasbench_imc.spaces.hybrid import OPERATORS
 
@@ -92,6 +94,9 @@ def readme(study: Study, reading: str | None) -> str:
             _difference_table(judged),
             "![Accuracy of each recipe against the reference](accuracies.png)",
         ]
+    noise = seed_noise(study.accuracies)
+    if noise:
+        parts += ["## Training seeds", _seed_table(noise)]
     if few:
         names = ", ".join(f"`{c.name}` ({c.networks})" for c in few)
         parts += [
@@ -181,6 +186,26 @@ def _difference_table(judged: Sequence[Comparison]) -> str:
         for c in judged
     ]
     return "Mean accuracy minus the reference's [points].\n\n" + markdown_table(header, rows)
+
+
+def _seed_table(noise: Sequence[SeedNoise]) -> str:
+    header = ("recipe", "seeds", "networks", "shift [points]", "s.d. of a run [points]", "tau between seeds")
+    rows = [
+        (
+            f"`{each.recipe}`",
+            ", ".join(map(str, each.seeds)),
+            str(each.networks),
+            f"{each.shift:.2f}",
+            f"{each.deviation:.2f}",
+            f"{each.tau:.2f}",
+        )
+        for each in noise
+    ]
+    return (
+        "What another seed changes: all networks together (shift, as super-networks differ), and one run "
+        "about its network's mean. With `-from-0` the super-network stays that of seed 0.\n\n"
+        + markdown_table(header, rows)
+    )
 
 
 def _goals_text(judged: Sequence[Comparison]) -> str:

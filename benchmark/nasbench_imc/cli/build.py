@@ -301,7 +301,7 @@ _NETWORKS = click.option(
     "--networks",
     default="audit",
     show_default=True,
-    help="List of networks: study (24), audit (40), pilot (48) or all (1,728).",
+    help="List of networks, study (24), audit (40), pilot (48) or all (1,728), or codes separated by commas.",
 )
 
 _DEVICE = click.option(
@@ -431,15 +431,21 @@ def proxies(seed: int, file: Path, computing: _Computing) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     default="datasets/raw/clock.npz",
     show_default=True,
-    help="Where the seconds of all networks are kept in the end.",
+    help="Where the seconds are kept in the end.",
+)
+@click.option(
+    "--networks",
+    default="all",
+    show_default=True,
+    help="Networks to time, as in `train`; a super-network's epoch is taken to cost their mean.",
 )
 @_computes
-def clock(file: Path, computing: _Computing) -> None:
-    """Time training and evaluation of all 1,728 networks; to be run with --workers 1 on an idle machine."""
+def clock(file: Path, networks: str, computing: _Computing) -> None:
+    """Time training and evaluation of each network; to be run with --workers 1 on an idle machine."""
     from nasbench_imc.building import audit
     from nasbench_imc.building.clock_jobs import clock_jobs
 
-    computing.run_parts(clock_jobs(audit.networks("all"), computing.folders), file)
+    computing.run_parts(clock_jobs(audit.networks(networks), computing.folders), file)
 
 
 @build.command("serial-audit")
@@ -462,6 +468,24 @@ def serial_audit(recipe: str, networks: str, page: Path, computing: _Computing) 
     _check_trained(jobs, recipe, f"--networks {networks}")
     computing.run(jobs)
     for path in write_audit([job.path for job in jobs], page):
+        click.echo(path)
+
+
+@build.command("weight-noise")
+@click.argument("with_noise", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("without_noise", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--page",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/crossbar",
+    show_default=True,
+    help="Folder of the table and the page.",
+)
+def weight_noise(with_noise: Path, without_noise: Path, page: Path) -> None:
+    """Compare networks trained with weight noise and without it: two folders of evaluations."""
+    from nasbench_imc.building.weight_noise import gain, write_page
+
+    for path in write_page(gain(with_noise, without_noise), page):
         click.echo(path)
 
 
