@@ -20,7 +20,7 @@ SMALL, LARGE = "c16x1-c24x1-c32x1", "c32x2-c40x2-c56x2"
 @pytest.fixture
 def job(coloured, tmp_path, monkeypatch) -> clock_jobs.ClockJob:
     data = Cifar10(coloured(640, 1), coloured(130, 2), coloured(10, 3), "generated")
-    monkeypatch.setattr(clock_jobs, "prepare", lambda images, cache: data)
+    monkeypatch.setattr(clock_jobs, "prepare", lambda *given: data)
     monkeypatch.setattr(clock_jobs, "Recipe", lambda epochs: replace(Recipe(epochs=epochs), batch=64))
     monkeypatch.setattr(clock_jobs, "processor", lambda: "P")
     return clock_jobs.ClockJob(0, (SMALL, LARGE), Folders(tmp_path, None, tmp_path))

@@ -19,7 +19,13 @@ from nasbench_imc.building import (  # noqa: E402
     train_jobs,
 )
 from nasbench_imc.building.cifar10 import Cifar10  # noqa: E402
+from nasbench_imc.building.codes import decode, encode  # noqa: E402
+from nasbench_imc.building.crossbar import ranges, serial  # noqa: E402
+from nasbench_imc.building.crossbar.chip import Chip  # noqa: E402
+from nasbench_imc.building.crossbar.devices import SECONDS  # noqa: E402
+from nasbench_imc.building.crossbar.layers import Rounder  # noqa: E402
 from nasbench_imc.building.evaluation_files import read_evaluations  # noqa: E402
+from nasbench_imc.building.networks import HybridNetwork  # noqa: E402
 from nasbench_imc.building.serial_audit import AuditJob, serial_configs, write_audit  # noqa: E402
 from nasbench_imc.building.train_jobs import Folders, TrainJob  # noqa: E402
 from nasbench_imc.errors import BenchmarkError, UnavailableError  # noqa: E402
@@ -75,9 +81,9 @@ def test_each_draw_has_images_of_its_own(part, available, each):
 def folders(tmp_path, monkeypatch, coloured) -> Folders:
     """Little data, few images a draw, one class of each family."""
     data = Cifar10(coloured(4_096, 1), coloured(40, 2), coloured(40, 3), "generated")
-    monkeypatch.setattr(train_jobs, "prepare", lambda images, cache: data)
-    monkeypatch.setattr(evaluate_jobs, "prepare", lambda images, cache: data)
-    monkeypatch.setattr(serial_audit, "prepare", lambda images, cache: data)
+    monkeypatch.setattr(train_jobs, "prepare", lambda *given: data)
+    monkeypatch.setattr(evaluate_jobs, "prepare", lambda *given: data)
+    monkeypatch.setattr(serial_audit, "prepare", lambda *given: data)
     monkeypatch.setattr(evaluation, "IMAGES_A_DRAW", {"score": 4, "search": 3})
     monkeypatch.setattr(evaluation, "CALIBRATION_IMAGES", 16)
     short = replace(train_jobs.RECIPES["alone-3"], epochs=1, batch=64)
@@ -130,6 +136,39 @@ def test_from_training_to_a_served_table(trained, tmp_path, monkeypatch):
     with pytest.raises(UnavailableError):
         bench.query(nbi.Design(CODE, "pcm-r128-adc6-mux4", sparsity=0.5))
     assert bench.query(design)["energy"] > 0
+
+
+@pytest.mark.parametrize("config", evaluation.declared_grid()[::7], ids=lambda cell: cell.config.id)
+def test_all_of_a_chip_is_on_the_networks_device(config, coloured, monkeypatch):
+    """Tensors of the device "meta" hold no numbers, but may not meet those of the CPU."""
+    images, code = coloured(256, 1), "c16x1-m24x1-a32x1"
+    network, codes = decode(code, encode(HybridNetwork(code, torch.Generator().manual_seed(0))))
+    for module in (ranges, serial):
+        monkeypatch.setattr(module, "span", lambda values: 1.0)
+    monkeypatch.setattr(ranges, "rounder", lambda values, bits: Rounder(1.0, -127, 127))
+    monkeypatch.setattr(serial, "float", lambda value: 1.0, raising=False)
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: torch.zeros(self.shape, device="cpu"))
+    with torch.device("meta"):
+        network, codes = network.to("meta"), evaluation.on_device(codes, "meta")
+        calibration = ranges.calibrate(network, evaluation.calibration_images(images, "meta"))
+        rng = torch.Generator().manual_seed(0)
+        chip = Chip(network, codes, calibration, config.config, rng)
+        chip.program(rng)
+        chip.read(SECONDS["1d"], rng)
+        assert evaluation.hits(chip, images).shape == (256,)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_finds_what_a_cpu_finds(trained):
+    here, there = job(trained), replace(job(trained), device="cuda")
+    here.run()
+    first = archive.read(here.path)
+    there.run()
+    second = archive.read(there.path)
+    assert np.isnan(second["measured/evaluation_seconds"])
+    for part in ("score", "search"):
+        assert np.abs(first[f"{part}_full"] - second[f"{part}_full"]).max() <= 5  # two of 40 images
+        assert np.abs(first[f"{part}_accuracy"] - second[f"{part}_accuracy"]).mean() < 5
 
 
 def test_two_evaluations_differ_in_what_was_measured_alone(trained):

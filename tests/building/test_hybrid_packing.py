@@ -366,7 +366,7 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path, 
     with pytest.raises(TableError, match=rf"few\.npz lacks the seconds of 1 networks, {CODE}"):
         hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, clock=few, log=quiet)
     if np.isnan(seconds):
-        with pytest.raises(TableError, match=r"a\.npz was trained on a GPU, .* --clock"):
+        with pytest.raises(TableError, match=r"a\.npz was trained or evaluated on a GPU, .* --clock"):
             hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, log=quiet)
 
 

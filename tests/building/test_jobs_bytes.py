@@ -28,7 +28,7 @@ def data(coloured) -> Cifar10:
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch, data):
-    monkeypatch.setattr(train_jobs, "prepare", lambda images, cache: data)
+    monkeypatch.setattr(train_jobs, "prepare", lambda *given: data)
     monkeypatch.setitem(train_jobs.RECIPES, "tiny", Recipe(epochs=2, batch=64))
     for sampling in ("uniform", "fair"):
         monkeypatch.setitem(
@@ -94,6 +94,7 @@ def test_two_runs_of_a_training_job_differ_in_what_was_measured_alone(tmp_path):
     assert {name for name in arrays if name.startswith("measured/")} == {
         "measured/seconds",
         "measured/processor",
+        "measured/device",
     }
     assert arrays["measured/seconds"].shape == (4,)
     assert (arrays["measured/seconds"] > 0).all()
@@ -132,7 +133,7 @@ def test_a_checkpoint_of_other_data_seed_recipe_code_or_torch_is_refused(
 
     with monkeypatch.context() as patch:
         other = Cifar10(coloured(192, 4), data.validation, data.test, data.source)
-        patch.setattr(train_jobs, "prepare", lambda images, cache: other)
+        patch.setattr(train_jobs, "prepare", lambda *given: other)
         refused(job, "images")
     with monkeypatch.context() as patch:
         patch.setitem(train_jobs.SHARED_RECIPES, "uniform", SharedRecipe(epochs=5, batch=64, warmup=0.3))
@@ -141,7 +142,7 @@ def test_a_checkpoint_of_other_data_seed_recipe_code_or_torch_is_refused(
         patch.setattr(torch, "__version__", "0.1")
         refused(job, "torch")
     with monkeypatch.context() as patch:
-        patch.setattr(train_jobs, "processor", lambda: "abacus")
+        patch.setattr(train_jobs, "processor", lambda device: "abacus")
         refused(job, "processor")
     with monkeypatch.context() as patch:
         patch.setattr(train_jobs, "_code", lambda: "edited")

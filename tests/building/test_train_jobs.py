@@ -31,7 +31,7 @@ def folders(tmp_path_factory, data) -> Iterator[Folders]:
     short = {name: replace(recipe, batch=64) for name, recipe in RECIPES.items()}
     shared = {name: replace(recipe, batch=64, epochs=1) for name, recipe in SHARED_RECIPES.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_jobs, "prepare", lambda images, cache, device: data)
+        patch.setattr(train_jobs, "prepare", lambda *given: data)
         patch.setattr(train_jobs, "STATISTICS_BATCHES", 2)
         patch.setattr(train_jobs, "RECIPES", short)
         patch.setattr(train_jobs, "SHARED_RECIPES", shared)

@@ -28,6 +28,7 @@ class EvaluateJob:
     seed: int
     recipe: str
     folders: Folders
+    device: str = "cpu"
 
     @property
     def path(self) -> Path:
@@ -46,7 +47,7 @@ class EvaluateJob:
         BenchmarkError
             Where the network was not trained, or its recipe keeps no weights.
         """
-        data = prepare(self.folders.images, self.folders.cache)
+        data = prepare(self.folders.images, self.folders.cache, self.device)
         try:
             held = archive.read(self.trained)
         except FileNotFoundError as error:
@@ -57,10 +58,10 @@ class EvaluateJob:
         torch.set_flush_denormal(True)  # attention weights near zero would take ten times as long
         began = time.process_time()
         try:
-            done = evaluate(self.code, self.seed, network, codes, data)
+            done = evaluate(self.code, self.seed, network, codes, data, self.device)
         finally:
             torch.set_flush_denormal(False)
-        seconds = time.process_time() - began
+        seconds = time.process_time() - began if self.device == "cpu" else np.nan
         cells = declared_grid()
         inherited = "inherited_accuracy" in held
         curve = np.concatenate(
@@ -99,7 +100,7 @@ class EvaluateJob:
             measured={
                 "training_seconds": _core_seconds(held, inherited),
                 "evaluation_seconds": np.array(seconds),
-                "processor": np.array(processor()),
+                "processor": np.array(processor(self.device)),
             },
         )
 

@@ -25,7 +25,7 @@ from nasbench_imc.building.crossbar.chip import Chip
 from nasbench_imc.building.crossbar.devices import SECONDS
 from nasbench_imc.building.crossbar.ranges import calibrate
 from nasbench_imc.building.networks import HybridNetwork
-from nasbench_imc.building.training import normalised
+from nasbench_imc.building.training import arranged, normalised
 from nasbench_imc.hardware import HardwareConfig, grid
 
 #: Bits a weight and sparsity; all accuracy classes at the first, the reference chips' at the others.
@@ -115,7 +115,12 @@ def subset(part: str, available: int) -> np.ndarray:
 
 
 def evaluate(
-    code: str, seed: int, network: HybridNetwork, codes: Mapping[str, Codes], data: Cifar10
+    code: str,
+    seed: int,
+    network: HybridNetwork,
+    codes: Mapping[str, Codes],
+    data: Cifar10,
+    device: str = "cpu",
 ) -> Evaluation:
     """Measure all cells.
 
@@ -128,7 +133,23 @@ def evaluate(
         With decoded weights.
     codes : mapping of str to Codes
     data : Cifar10
+    device : str
+        Where to compute, ``"cpu"`` or ``"cuda"``. All noise is drawn on the CPU; only rounding differs.
     """
+    with torch.device(device):  # where tensors are made
+        return _evaluate(code, seed, network.to(device), on_device(codes, device), data)
+
+
+def on_device(codes: Mapping[str, Codes], device: str) -> dict[str, Codes]:
+    """Codes moved to a device."""
+    return {
+        name: Codes(each.codes.to(device), each.scale.to(device), each.bits) for name, each in codes.items()
+    }
+
+
+def _evaluate(
+    code: str, seed: int, network: HybridNetwork, codes: Mapping[str, Codes], data: Cifar10
+) -> Evaluation:
     cells = declared_grid()
     parts = {"score": data.test, "search": data.validation}
     chosen = {part: subset(part, len(images)) for part, images in parts.items()}
@@ -137,8 +158,9 @@ def evaluate(
     full = {part: np.full(len(COMPRESSIONS), np.nan, np.float32) for part in parts}
     for number, (bits, sparsity) in enumerate(COMPRESSIONS):
         net, kept = compressed(network, codes, bits, sparsity, data.train, seed_of(code, seed, "statistics"))
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-        calibration = calibrate(net, calibration_images(data.train))
+        device = next(net.parameters()).device
+        arranged(net, device.type)
+        calibration = calibrate(net, calibration_images(data.train, device))
         for config, rows in _by_class(cells, number):
             rng = torch.Generator().manual_seed(seed_of(code, seed, config.accuracy_class))
             chip = Chip(net, kept, calibration, config, rng)
@@ -158,11 +180,11 @@ def evaluate(
     return Evaluation(accuracy, exact, full)
 
 
-def calibration_images(images: Images) -> Tensor:
+def calibration_images(images: Images, device: torch.device | str = "cpu") -> Tensor:
     """The training images by which converters are set, normalised; the same for all networks."""
     bits = np.random.Philox(key=IMAGE_SEED).random_raw(len(images))
     taken = np.argsort(bits, kind="stable")[:CALIBRATION_IMAGES]
-    return normalised(torch.from_numpy(images.pixels[taken]))
+    return normalised(torch.from_numpy(images.pixels[taken]).to(device))
 
 
 def _by_class(cells: tuple[Cell, ...], compression: int) -> Iterator[tuple[HardwareConfig, list[int]]]:
@@ -177,9 +199,9 @@ def _by_class(cells: tuple[Cell, ...], compression: int) -> Iterator[tuple[Hardw
 
 def hits(chip: Chip, images: Images, batch: int = 250) -> np.ndarray:
     """Which images a chip names rightly; (n,), bool."""
-    pixels = torch.from_numpy(images.pixels)
-    named = [chip(normalised(pixels[k : k + batch])).argmax(1).numpy() for k in range(0, len(pixels), batch)]
-    return np.asarray(np.concatenate(named) == images.labels)
+    pixels = torch.from_numpy(images.pixels).to(chip.device)
+    named = [chip(normalised(pixels[k : k + batch])).argmax(1) for k in range(0, len(pixels), batch)]
+    return np.asarray(torch.cat(named).cpu().numpy() == images.labels)
 
 
 def seed_of(code: str, seed: int, purpose: str) -> int:

@@ -93,7 +93,7 @@ class Evaluation:
     training_seconds : ndarray, shape (E,)
         [core-s]; NaN where a GPU trained.
     evaluation_seconds : float
-        [core-s]
+        [core-s]; NaN where a GPU evaluated.
     weights_sha256 : str
     """
 
@@ -178,7 +178,7 @@ def _checked(path: Path, sha256: str, arrays: dict[str, np.ndarray]) -> Evaluati
     grid = _grid(arrays)
     digital = _accuracies(arrays, "accuracy_digital", (2,))
     seconds = _numbers(arrays, "measured/training_seconds", (len(grid.epochs),), missing=True)
-    evaluation = _numbers(arrays, "measured/evaluation_seconds", ())
+    evaluation = _numbers(arrays, "measured/evaluation_seconds", (), missing=True)
     if (seconds < 0).any() or evaluation < 0:
         raise ValueError("a number of seconds is negative")
     weights = _text(arrays["weights_sha256"])

@@ -330,9 +330,9 @@ def _training(
         evaluating = np.where(valid, every, np.nan)
     else:
         for each in evaluations:
-            if np.isnan(each.training_seconds).any():
+            if np.isnan([*each.training_seconds, each.evaluation_seconds]).any():
                 raise TableError(
-                    f"{each.path} was trained on a GPU, which says nothing of core-seconds; "
+                    f"{each.path} was trained or evaluated on a GPU, which says nothing of core-seconds; "
                     "pack it with the seconds of an idle machine: --clock"
                 )
     weights = [["" if each is None else each.weights_sha256 for each in row] for row in ordered]

@@ -174,7 +174,7 @@ def reestimate(network: nn.Module, images: Images, batches: int, rng: torch.Gene
         norm.momentum = None  # a cumulative mean
     network.train()
     padded = pad(images, next(network.parameters()).device.type)
-    order = torch.randperm(len(images), generator=rng)
+    order = torch.randperm(len(images), generator=rng, device="cpu")
     for k in range(batches):
         network(augmented(padded, order[256 * k : 256 * (k + 1)], rng))
     for norm, momentum in zip(norms, momenta, strict=True):

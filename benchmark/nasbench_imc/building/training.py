@@ -303,9 +303,9 @@ def augmented(padded: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
         On the device of ``padded``, laid out as by :func:`normalised`.
     """
     count, margin = len(chosen), padded.shape[1] - 32
-    shift = torch.randint(margin + 1, (count, 2), generator=rng)
-    mirrored = torch.rand(count, generator=rng) < 0.5
-    line = torch.arange(32)
+    shift = torch.randint(margin + 1, (count, 2), generator=rng, device="cpu")
+    mirrored = torch.rand(count, generator=rng, device="cpu") < 0.5
+    line = torch.arange(32, device="cpu")
     rows = shift[:, 0, None] + line
     columns = shift[:, 1, None] + torch.where(mirrored[:, None], line.flip(0), line)
     chosen, rows, columns = (index.to(padded.device) for index in (chosen, rows, columns))
@@ -319,7 +319,7 @@ def normalised(pixels: Tensor) -> Tensor:
     """
     mean, std = (255 * torch.tensor(values).to(pixels.device) for values in (MEAN, STD))
     images = ((pixels.float() - mean) / std).permute(0, 3, 1, 2)
-    return images.contiguous() if images.is_cuda else images
+    return images if images.device.type == "cpu" else images.contiguous()
 
 
 @torch.no_grad()

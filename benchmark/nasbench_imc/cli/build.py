@@ -309,7 +309,7 @@ _DEVICE = click.option(
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
     show_default=True,
-    help="Where to train; a GPU draws the same numbers and rounds otherwise. Its workers share it.",
+    help="Where to compute; on a GPU the same numbers are drawn and rounded otherwise. Its workers share it.",
 )
 
 
@@ -395,14 +395,15 @@ _TRAINED = click.option("--recipe", required=True, help="Name of the recipe that
 @_TRAINED
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @_NETWORKS
+@_DEVICE
 @_computes
-def evaluate(recipe: str, seed: int, networks: str, computing: _Computing) -> None:
+def evaluate(recipe: str, seed: int, networks: str, device: str, computing: _Computing) -> None:
     """Evaluate trained networks on all hardware; stopped, it goes on where it was."""
     from nasbench_imc.building import audit
     from nasbench_imc.building.evaluate_jobs import EvaluateJob
 
     codes = audit.networks(networks)
-    jobs = [EvaluateJob(code, seed, recipe, computing.folders) for code in codes]
+    jobs = [EvaluateJob(code, seed, recipe, computing.folders, device) for code in codes]
     _check_trained(jobs, recipe, f"--seed {seed} --networks {networks}")
     computing.run(jobs)
 

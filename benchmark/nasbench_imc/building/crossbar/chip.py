@@ -62,6 +62,12 @@ class Chip:
     wires : bool
         Whether wires have a resistance (IR drop); without, for comparison with simulators that have none.
 
+    Attributes
+    ----------
+    config : HardwareConfig
+    device : torch.device
+        Where the network is, and its chip.
+
     Notes
     -----
     :meth:`program` draws new devices, :meth:`read` lets time pass and fixes the weights that
@@ -80,11 +86,11 @@ class Chip:
         exact: bool = False,
         wires: bool = True,
     ) -> None:
-        self.config = config
+        self.config, self.device = config, next(network.parameters()).device
         self.weight_bits = next(iter(codes.values())).bits
         self._codes, self._calibration = codes, calibration
         self._fit_at, self._exact, self._wires = fit_at, exact, wires
-        self._pool = NoisePool(rng)
+        self._pool = NoisePool(rng, device=self.device)
         self._pairs: devices.PcmPairs | None = None
         self._modules: dict[str, nn.Module] = {}
         self._cells: list[Tensor] = []

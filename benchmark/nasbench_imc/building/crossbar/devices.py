@@ -278,4 +278,4 @@ def targets(codes: Tensor, bits: int) -> Tensor:
 
 
 def _normal(like: Tensor, rng: torch.Generator) -> Tensor:
-    return torch.empty_like(like).normal_(generator=rng)
+    return torch.empty_like(like, device="cpu").normal_(generator=rng).to(like.device)

@@ -52,10 +52,18 @@ class NoisePool:
     """Normal deviates drawn once; a random stretch of them serves as the noise of a tensor.
 
     Fresh deviates for every conversion would take longer than the network itself.
+
+    Parameters
+    ----------
+    rng : torch.Generator
+    size : int
+        Deviates.
+    device : torch.device or str
+        Of the tensors that noise is for; it is drawn on the CPU, whatever that is.
     """
 
-    def __init__(self, rng: torch.Generator, size: int = 2**22) -> None:
-        self._values = torch.empty(size).normal_(generator=rng)
+    def __init__(self, rng: torch.Generator, size: int = 2**22, device: torch.device | str = "cpu") -> None:
+        self._values = torch.empty(size, device="cpu").normal_(generator=rng).to(device)
         self._rng = rng
 
     def like(self, x: Tensor) -> Tensor:
@@ -69,7 +77,7 @@ class NoisePool:
         room = len(self._values) - x.numel()
         if room < 0:
             raise ValueError(f"a batch of {x.numel()} values needs a larger pool than {len(self._values)}")
-        start = int(torch.randint(room + 1, (), generator=self._rng))
+        start = int(torch.randint(room + 1, (), generator=self._rng, device="cpu"))
         stretch = self._values[start : start + x.numel()]
         if x.dim() == 4:
             return stretch.view(x.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
@@ -218,7 +226,8 @@ class SurrogateLayer(nn.Module):
 class DigitalLayer(nn.Module):
     """A layer on digital SRAM crossbars: whole weights times whole inputs.
 
-    Sums stay below 2^24, where single precision is exact: 504 rows x 127 x 255.
+    Sums stay below 2^24, where single precision is exact: 504 rows x 127 x 255. A GPU may choose an algorithm
+    that is not (Winograd's), and computes in double precision.
 
     Parameters
     ----------
@@ -237,7 +246,10 @@ class DigitalLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         whole = torch.round(x * (1.0 / self.input_step))
-        sums = apply_layer(self.layer[0], whole, self.codes)
+        if x.device.type != "cpu":
+            sums = apply_layer(self.layer[0], whole.double(), self.codes.double()).round_().float()
+        else:
+            sums = apply_layer(self.layer[0], whole, self.codes)
         return torch.addcmul(self.offset, sums, self.gain)
 
 
