@@ -31,8 +31,8 @@ from nasbench_imc.hardware import HardwareConfig, grid
 #: Bits a weight and sparsity; all accuracy classes at the first, the reference chips' at the others.
 COMPRESSIONS = ((8, 0.0), (4, 0.0), (8, 0.5), (4, 0.5))
 DRAWS = 8
-TIMES = {"pcm": ("1h", "1d", "30d")}  # other families have one accuracy for the times they have
-COMPRESSED_TIME = "1d"
+TIMES = {"pcm": ("1h", "1d", "30d")}  # of reference chips; other families have one accuracy for their times
+PLAIN_TIME = "1d"  # of all other classes of such a family, and of compressed networks
 
 #: Images of each draw, by part.
 IMAGES_A_DRAW = {"score": 250, "search": 125}
@@ -76,8 +76,8 @@ def declared_grid() -> tuple[Cell, ...]:
             times = TIMES.get(config.family, ("",))
             if compression and name not in references:
                 continue
-            if compression and config.family in TIMES:
-                times = (COMPRESSED_TIME,)
+            if config.family in TIMES and (compression or name not in references):
+                times = (PLAIN_TIME,)
             cells.extend(Cell(compression, config, time) for time in times)
     return tuple(cells)
 
