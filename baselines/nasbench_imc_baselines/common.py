@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from nasbench_imc import Design, Observation, Session
-from nasbench_imc.bridges import keeps_limits, logged, scalarised
+from nasbench_imc.bridges import keeps_limits, logged, scalarised, to_indices
 
 __all__ = [
     "TRIES",
@@ -21,6 +21,7 @@ __all__ = [
     "logged",
     "mutate",
     "scalarised",
+    "starting_population",
 ]
 
 Fitness = Callable[[Observation], float]
@@ -35,6 +36,15 @@ def draw(session: Session, rng: np.random.Generator) -> Design:
         design = session.task.domain.random(rng)
         if keeps_limits(session, design):
             return design
+
+
+def starting_population(session: Session, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Designs that keep the limits, as pymoo begins with them; (count, variables), indices of choices.
+
+    Drawn from all designs and bred until they keep the limits, a population would end where these are
+    broken least, among the smallest networks.
+    """
+    return np.array([to_indices(session.task.domain, draw(session, rng)) for _ in range(count)])
 
 
 def mutate(session: Session, parent: Design, rng: np.random.Generator) -> Design:

@@ -3,7 +3,7 @@
 Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II",
 IEEE Transactions on Evolutionary Computation, 2002.
 
-    query a random population
+    query a random population of designs that keep the limits
     repeat
         breed as many children by binary tournament, uniform crossover and mutation, and query them
         keep the best half of both by non-domination rank, then by crowding distance
@@ -16,10 +16,10 @@ from __future__ import annotations
 import numpy as np
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.operators.crossover.ux import UniformCrossover
-from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
 from nasbench_imc import Session
 from nasbench_imc.bridges.pymoo import Redraw, run_pymoo
+from nasbench_imc_baselines.common import starting_population
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"population": (6, 10, 20), "crossover": (0.5, 0.9)}
@@ -34,7 +34,7 @@ def search(
 ) -> None:
     algorithm = NSGA2(
         pop_size=population,
-        sampling=IntegerRandomSampling(),
+        sampling=starting_population(session, population, rng),
         crossover=UniformCrossover(prob=crossover),
         mutation=Redraw(),
         eliminate_duplicates=True,

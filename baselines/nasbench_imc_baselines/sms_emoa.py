@@ -3,7 +3,7 @@
 Beume, Naujoks and Emmerich, "SMS-EMOA: Multiobjective selection based on dominated hypervolume", European
 Journal of Operational Research, 2007.
 
-    query a random population
+    query a random population of designs that keep the limits
     repeat
         breed children by binary tournament, uniform crossover and mutation, and query them
         drop, from the worst front of all, those that add least hypervolume
@@ -17,10 +17,10 @@ import numpy as np
 from pymoo.algorithms.moo.sms import SMSEMOA
 from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.operators.crossover.ux import UniformCrossover
-from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
 from nasbench_imc import Session
 from nasbench_imc.bridges.pymoo import Redraw, run_pymoo
+from nasbench_imc_baselines.common import starting_population
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"population": (6, 10, 20), "children": (1, 2, 4), "crossover": (0.5, 0.9)}
@@ -37,7 +37,7 @@ def search(
     algorithm = (SMSEMOA if len(session.task.objectives) > 1 else GA)(
         pop_size=population,
         n_offsprings=children,
-        sampling=IntegerRandomSampling(),
+        sampling=starting_population(session, population, rng),
         crossover=UniformCrossover(prob=crossover),
         mutation=Redraw(),
         eliminate_duplicates=True,

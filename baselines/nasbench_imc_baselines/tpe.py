@@ -3,7 +3,7 @@
 Bergstra, Bardenet, Bengio and Kegl, "Algorithms for hyper-parameter optimization", NeurIPS 2011; with
 several objectives Ozaki et al., "Multiobjective tree-structured Parzen estimator", JAIR 2022.
 
-    query a few random designs
+    query a few random designs that keep the limits
     repeat
         split what was seen into good and bad, and model the density of each
         query the candidate with the highest ratio of good to bad density
@@ -20,7 +20,7 @@ import optuna
 
 from nasbench_imc import Design, Session
 from nasbench_imc.bridges.optuna import create_study, distributions, finished_trial
-from nasbench_imc_baselines.common import instead
+from nasbench_imc_baselines.common import draw, instead
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"startup": (5, 10, 20), "multivariate": (False, True), "candidates": (12, 24, 48)}
@@ -44,6 +44,10 @@ def search(
     study = create_study(session, sampler)
     space = distributions(task)
     queried: list[Design] = []
+    for _ in range(startup):
+        seen = session.query(draw(session, rng))
+        queried.append(seen.design)
+        study.add_trial(finished_trial(task, seen))
     while len(queried) < len(domain):
         trial = study.ask(space)
         design = instead(session, domain.from_values(trial.params), queried, rng)

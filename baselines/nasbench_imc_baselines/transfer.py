@@ -10,8 +10,7 @@ efficient latency prediction for NAS via meta-learning", NeurIPS 2021); here a r
         query the candidate that is best by the fit
 
 Costs on the target are known without a query. With several objectives the first recommendation is the
-middle of the front by the source's labels, and each step draws a new weighting of them. On other tracks
-there are no free labels: what is left is a search by ridge regression among mutants of the best.
+middle of the front by the source's labels, and each step draws a new weighting of them.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nasbench_imc import Design, Observation, Session
-from nasbench_imc_baselines.candidates import near_the_best
+from nasbench_imc import Design, Observation, Session, Task
 from nasbench_imc_baselines.common import draw, imagined, logged, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
@@ -32,7 +30,11 @@ SPACE = {
 }
 
 SOURCES = 600  # designs whose free labels are asked for
-PARENTS, CANDIDATES, BATCH = 8, 60, 4  # on other tracks: queries of one fit
+
+
+def suits(task: Task) -> bool:
+    """Track T: elsewhere there are no free labels."""
+    return task.track == "T"
 
 
 def search(
@@ -43,31 +45,22 @@ def search(
     penalty: float = 0.1,
     window: float = 20.0,
 ) -> None:
-    look = _Costs(session)
-    free = _free_labels(session, rng) if session.task.sources else {}
-    pool = list(free)
-    if pool:
-        best = _best(session, [look.imagined(d, float(free[d].mean())) for d in pool])
-        session.recommend(best[len(best) // 2])  # one may be named blindly
-        first = sorted(pool, key=lambda design: -free[design].mean())[:initial]
-    else:
-        first = [draw(session, rng) for _ in range(3 * initial)]
-    for design in first:
+    look, free = _Costs(session), _free_labels(session, rng)
+    best = _best(session, [look.imagined(design, float(labels.mean())) for design, labels in free.items()])
+    session.recommend(best[len(best) // 2])  # one may be named blindly
+    for design in sorted(free, key=lambda design: -free[design].mean())[:initial]:
         session.query(design)
-        _recommend(session, bool(pool))
+        _recommend(session)
     while True:
         fitness = scalarised(session, rng)
         seen = {observation.design for observation in session.observations}
-        designs = (
-            [design for design in pool if design not in seen]
-            or near_the_best(session, fitness, PARENTS, CANDIDATES, BATCH, rng)
-            or [draw(session, rng)]
-        )
+        designs = [design for design in free if design not in seen]
+        if not designs:
+            return
         predicted = _fit(session, free, designs, penalty, window)
         guesses = [look.imagined(design, value) for design, value in zip(designs, predicted, strict=True)]
-        for guess in sorted(guesses, key=fitness)[: 1 if pool else BATCH]:
-            session.query(guess.design)
-            _recommend(session, bool(pool))
+        session.query(min(guesses, key=fitness).design)
+        _recommend(session)
 
 
 class _Costs:
@@ -101,8 +94,6 @@ def _free_labels(session: Session, rng: np.random.Generator) -> dict[Design, np.
 
 def _features(session: Session, free: dict[Design, np.ndarray], designs: list[Design]) -> np.ndarray:
     encoded = np.array([session.task.domain.encode(design) for design in designs])
-    if not free:
-        return encoded
     # Scaled up, so that the penalty hardly reaches the source's label.
     return np.hstack([10 * np.array([free[design] for design in designs]), encoded])
 
@@ -135,7 +126,6 @@ def _is_dominated(point: np.ndarray, points: np.ndarray) -> bool:
     return bool(((points <= point).all(axis=1) & (points < point).any(axis=1)).any())
 
 
-def _recommend(session: Session, named: bool) -> None:
+def _recommend(session: Session) -> None:
     """Replace the guess that was recommended first: it would stand for ever."""
-    if named:
-        session.recommend(_best(session, list(session.observations)))
+    session.recommend(_best(session, list(session.observations)))
