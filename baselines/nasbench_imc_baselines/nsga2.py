@@ -29,7 +29,7 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    population: int = 10,
+    population: int = 20,
     crossover: float = 0.9,
 ) -> None:
     algorithm = NSGA2(

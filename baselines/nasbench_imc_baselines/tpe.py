@@ -32,7 +32,7 @@ def search(
     *,
     startup: int = 5,
     multivariate: bool = False,
-    candidates: int = 48,
+    candidates: int = 12,
 ) -> None:
     task, domain = session.task, session.task.domain
     sampler = optuna.samplers.TPESampler(
