@@ -201,11 +201,11 @@ def test_interrupted_at_once(tmp_path: Path) -> None:
         return [p for p in runner.children(recursive=True) if "nasbench_imc.submissions.child" in p.cmdline()]
 
     for _ in range(600):
-        if len(searchers()) >= 2:
+        if len(searchers()) >= 4:  # two, each with the process that it forks
             break
         time.sleep(0.1)
     left = searchers()
-    assert len(left) >= 2
+    assert len(left) >= 4
     runner.send_signal(signal.SIGINT)
     start = time.monotonic()
     runner.communicate(timeout=60)
