@@ -21,7 +21,7 @@ from nasbench_imc.building.crossbar.devices import SECONDS
 from nasbench_imc.building.crossbar.ranges import calibrate
 from nasbench_imc.building.evaluation import IMAGES_A_DRAW, calibration_images, hits
 from nasbench_imc.building.train_jobs import STATISTICS_BATCHES, Folders, prepare, processor
-from nasbench_imc.building.training import Recipe, accuracy, train
+from nasbench_imc.building.training import Recipe, accuracy, arranged, train
 from nasbench_imc.hardware import HardwareConfig, grid
 
 _CHIP = "pcm-r128-adc8-mux4"  # in the middle of the analog configurations
@@ -48,7 +48,7 @@ def measure(code: str, data: Cifar10) -> tuple[float, ...]:
     images = _first(data.validation, _IMAGES)
     forward = _median(lambda: accuracy(done.network, images)) / len(images)
     network, codes = decode(code, encode(done.network))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    arranged(network, "cpu")
     config, rng = _config(), torch.Generator().manual_seed(0)
     chip = Chip(network, codes, calibrate(network, calibration_images(data.train)), config, rng)
     of_draw = _first(data.validation, IMAGES_A_DRAW["search"])

@@ -24,6 +24,7 @@ from nasbench_imc.building.crossbar.devices import SECONDS
 from nasbench_imc.building.crossbar.ranges import calibrate
 from nasbench_imc.building.evaluation import calibration_images, declared_grid, hits, seed_of, subset
 from nasbench_imc.building.train_jobs import Folders, TrainJob, prepare
+from nasbench_imc.building.training import arranged
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.files import replacing
 from nasbench_imc.hardware import HardwareConfig
@@ -64,7 +65,7 @@ class AuditJob:
         """Write ``exact`` and ``surrogate``, (classes, draws), accuracies [%], and ``digital``, (draws,)."""
         data = prepare(self.folders.images, self.folders.cache)
         network, codes = decode(self.code, archive.read(self.trained))
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        arranged(network, "cpu")
         calibration = calibrate(network, calibration_images(data.train))
         taken = subset("score", len(data.test))[:DRAWS, :IMAGES]
         parts = [Images(data.test.pixels[row], data.test.labels[row]) for row in taken]

@@ -449,16 +449,19 @@ def clock(file: Path, networks: str, computing: _Computing) -> None:
     computing.run_parts(clock_jobs(audit.networks(networks), computing.folders), file)
 
 
-@build.command("serial-audit")
-@_TRAINED
-@_NETWORKS
-@click.option(
+_PAGE = click.option(
     "--page",
     type=click.Path(file_okay=False, path_type=Path),
     default="results/crossbar",
     show_default=True,
     help="Folder of the table and the page.",
 )
+
+
+@build.command("serial-audit")
+@_TRAINED
+@_NETWORKS
+@_PAGE
 @_computes
 def serial_audit(recipe: str, networks: str, page: Path, computing: _Computing) -> None:
     """Hold the surrogate of bit-serial arrays beside their exact simulation."""
@@ -475,13 +478,7 @@ def serial_audit(recipe: str, networks: str, page: Path, computing: _Computing) 
 @build.command("weight-noise")
 @click.argument("with_noise", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("without_noise", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--page",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="results/crossbar",
-    show_default=True,
-    help="Folder of the table and the page.",
-)
+@_PAGE
 def weight_noise(with_noise: Path, without_noise: Path, page: Path) -> None:
     """Compare networks trained with weight noise and without it: two folders of evaluations."""
     from nasbench_imc.building.weight_noise import gain, write_page
