@@ -90,7 +90,8 @@ class Chip:
         self.weight_bits = next(iter(codes.values())).bits
         self._codes, self._calibration = codes, calibration
         self._fit_at, self._exact, self._wires = fit_at, exact, wires
-        self._pool = NoisePool(rng, device=self.device)
+        noisy = config.family in ("sram-analog", "rram-sliced")  # conversions, beside the cells
+        self._pool = NoisePool(rng, device=self.device) if noisy else None
         self._pairs: devices.PcmPairs | None = None
         self._modules: dict[str, nn.Module] = {}
         self._cells: list[Tensor] = []
@@ -272,6 +273,7 @@ class Chip:
     ) -> SurrogateLayer | serial.SerialLayer:
         config, codes = self.config, self._codes[name]
         assert config.adc_bits is not None
+        assert self._pool is not None
         reading = serial.SerialReading(
             config.rows,
             config.active_rows,

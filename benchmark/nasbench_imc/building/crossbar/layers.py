@@ -127,7 +127,8 @@ class AnalogLayer(nn.Module):
         Divisor and modulus of each digit in which inputs are applied; one (1, 0) if they are whole.
     input_step : float
         An input is its code times this; of use for digits alone.
-    pool : NoisePool
+    pool : NoisePool or None
+        None where no part has noise.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class AnalogLayer(nn.Module):
         joined: bool,
         digits: Sequence[tuple[int, int]],
         input_step: float,
-        pool: NoisePool,
+        pool: NoisePool | None,
     ) -> None:
         super().__init__()
         self.layer = [layer]  # in a list, so that it is not a submodule
@@ -166,6 +167,7 @@ class AnalogLayer(nn.Module):
             taken = x if part.inputs is None else _channels(x, part.inputs, self.layer[0])
             y = apply_layer(self.layer[0], taken, part.weight, groups=part.groups)
             if part.noise:
+                assert self.pool is not None
                 y.add_(self.pool.like(y), alpha=part.noise)
             y.round_().clamp_(-self.limit, self.limit)
             gain = part.gain if significance == 1.0 else part.gain * significance
