@@ -1,5 +1,6 @@
 """Training jobs, on a small generated set and a super-network of fresh weights."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -144,6 +145,18 @@ def test_every_recipe_has_a_parent_that_there_is_and_files_of_its_own(tmp_path):
     paths = {TrainJob(CODE, 0, name, folders).path for name in RECIPES}
     assert len(paths) == len(RECIPES)
     assert all(Path(name).name == name for name in RECIPES)
+
+
+def test_the_repeated_list_is_fixed_and_takes_evenly_of_all_operators():
+    listed = networks("repeated")
+    assert listed == networks("repeated")
+    assert len(listed) == len(set(listed)) == 100
+    assert listed[:2] == ("c16x1-c24x2-m56x1", "c16x1-c40x1-c56x1")
+    everything = networks("all")
+    assert list(listed) == [code for code in everything if code in listed]
+    groups = Counter("".join(stage[0] for stage in code.split("-")) for code in listed)
+    assert len(groups) == 27
+    assert set(groups.values()) == {3, 4}
 
 
 def test_the_audit_list_holds_forty_networks_and_its_head_all_operators_in_all_stages():

@@ -301,7 +301,7 @@ _NETWORKS = click.option(
     "--networks",
     default="audit",
     show_default=True,
-    help="List of networks, study (24), audit (40), pilot (48) or all (1,728), or codes separated by commas.",
+    help="study (24 networks), audit (40), pilot (48), repeated (100), all (1,728), or codes and commas.",
 )
 
 _DEVICE = click.option(
