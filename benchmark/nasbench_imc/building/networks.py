@@ -29,6 +29,13 @@ class Tap(nn.Identity):
     """
 
 
+class Rectified(Tap):
+    """A rectified activation on its way. A chip's buffer holds no sign, which rectifies it too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x)
+
+
 class ConvNorm(nn.Sequential):
     """A convolution without bias and its batch normalisation."""
 
@@ -60,11 +67,11 @@ class ConvolutionBlock(nn.Module):
         self.second = ConvNorm(c_out, c_out, 3)
         same = stride == 1 and c_in == c_out
         self.shortcut = nn.Identity() if same else ConvNorm(c_in, c_out, 1, stride)
-        self.inner, self.result = Tap(), Tap()
+        self.inner, self.result = Rectified(), Rectified()
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = self.inner(functional.relu(self.first(x)))
-        return self.result(functional.relu(self.second(inner) + self.shortcut(x)))
+        inner = self.inner(self.first(x))
+        return self.result(self.second(inner) + self.shortcut(x))
 
 
 class BottleneckBlock(nn.Module):
@@ -77,11 +84,11 @@ class BottleneckBlock(nn.Module):
         self.depthwise = ConvNorm(inner, inner, 3, stride, groups=inner)
         self.project = ConvNorm(inner, c_out, 1)
         self.residual = stride == 1 and c_in == c_out
-        self.wide, self.inner, self.result = Tap(), Tap(), Tap()
+        self.wide, self.inner, self.result = Rectified(), Rectified(), Tap()
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = self.wide(functional.relu(self.expand(x)))
-        out = self.project(self.inner(functional.relu(self.depthwise(wide))))
+        wide = self.wide(self.expand(x))
+        out = self.project(self.inner(self.depthwise(wide)))
         return self.result(x + out if self.residual else out)
 
 
@@ -113,7 +120,7 @@ class AttentionBlock(nn.Module):
         nn.init.trunc_normal_(self.position, std=0.02)
         self.attention = Attention()
         self.embedded, self.normed, self.mixed, self.attended = Tap(), Tap(), Tap(), Tap()
-        self.normed_again, self.inner, self.result = Tap(), Tap(), Tap()
+        self.normed_again, self.inner, self.result = Tap(), Rectified(), Tap()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.merge(x)
@@ -124,7 +131,7 @@ class AttentionBlock(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         mixed = self.mixed(self.attention(query, key, value).transpose(1, 2).reshape(batch, -1, channels))
         tokens = self.attended(tokens + self.out(mixed))
-        inner = self.inner(functional.relu(self.hidden(self.normed_again(self.norm_mlp(tokens)))))
+        inner = self.inner(self.hidden(self.normed_again(self.norm_mlp(tokens))))
         tokens = tokens + self.contract(inner)
         return self.result(tokens.transpose(1, 2).reshape(batch, channels, height, width))
 
@@ -156,9 +163,9 @@ class HybridNetwork(nn.Module):
             self.image = Tap()
             self.stem = nn.Sequential(
                 ConvNorm(3, STEM_CHANNELS, 3, 2),
-                nn.Sequential(nn.ReLU(), Tap()),
+                Rectified(),
                 ConvNorm(STEM_CHANNELS, channels, 3, 2),
-                nn.Sequential(nn.ReLU(), Tap()),
+                Rectified(),
             )
             self.blocks = nn.Sequential()
             for stage in built:

@@ -34,6 +34,13 @@ def test_a_span_leaves_one_value_in_ten_thousand_outside():
     assert ranges.span(values.view(100, 1_000)) == 99_991
 
 
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 6_399, 6_400, 10_001, 123_457])
+def test_a_span_is_what_sorting_finds(count):
+    values = torch.randn(count, generator=torch.Generator().manual_seed(count)).mul_(20.0).round_()
+    beyond = max(1, round(count * 1e-4))
+    assert ranges.span(values) == float(values.abs().sort(descending=True).values[beyond - 1])
+
+
 def test_the_span_of_few_values_is_their_largest_magnitude():
     assert ranges.span(torch.tensor([0.1, -3.0, 2.0])) == 3.0
     assert ranges.span(torch.tensor([-7.0])) == 7.0
@@ -104,7 +111,7 @@ def test_rounders_keep_nothing_of_what_passes_later(small):
     _, _, calibration, images = small(CODE)
     modules = [*calibration.rounders.values(), *calibration.attentions.values()]
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in modules)
-    output = next(iter(calibration.rounders.values()))(images)
+    output = next(iter(calibration.rounders.values()))(images.clone())
     gone = weakref.ref(output)
     del output
     gc.collect()

@@ -99,7 +99,9 @@ class Chip:
         self._folds: list[Tensor] = []
         self._passed: list[float] = []
         self._parts: list[tuple[Part, torch.Size, Tensor]] = []
-        self._network = copy.deepcopy(network)
+        # What is left of the network's own parameters is read alone, so that both may have it.
+        shared = {id(kept): kept for kept in (*network.parameters(), *network.buffers())}
+        self._network = copy.deepcopy(network, shared)
         norms: dict[str, nn.Module] = {}
         for name, layer in crossbar_layers(self._network).items():
             output = self._output(name, layer, norms)
@@ -122,7 +124,7 @@ class Chip:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (n, 10) of normalised images (n, 3, 32, 32)."""
-        return self._network(images)
+        return self._network(images.clone())
 
     @torch.no_grad()
     def program(self, rng: torch.Generator) -> None:
