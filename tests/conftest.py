@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 import nasbench_imc as nbi
+from nasbench_imc import cli
 from nasbench_imc.hardware import grid
 from nasbench_imc.spaces import Hybrid
 
@@ -18,6 +21,28 @@ settings.load_profile("no deadline")
 COMPRESSIONS = ((8, 0.0), (4, 0.0), (8, 0.5), (4, 0.5))
 DRAWS, EPOCHS = 8, 3
 PILOT_CODES = Hybrid().architectures[::247]  # seven
+
+
+class Result(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """The command as a user calls it, but in this process: (arguments) -> Result; it always exits."""
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["nasbench-imc", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return Result(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

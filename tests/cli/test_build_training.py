@@ -1,41 +1,25 @@
 """The commands that train and compare, up to where computing begins."""
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
-from nasbench_imc import cli
 from nasbench_imc.building.audit import audit_list
 from nasbench_imc.building.training_log import TrainingRun, write_log
 
-
-class Result(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
+Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """A command under ``build`` as a user calls it, but in this process and in an empty folder."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Any]) -> Run:
+    """A command under ``build``, in this process and in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*args: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["nasbench-imc", "build", *map(str, args)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        capture = capsys.readouterr()
-        return Result(int(ended.value.code or 0), capture.out, capture.err)
-
-    return call
+    return partial(call, "build")
 
 
 def leave(folder: Path, recipe: str, seed: int, accuracies: np.ndarray) -> None:

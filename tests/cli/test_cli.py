@@ -8,12 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
 import nasbench_imc as nbi
-from nasbench_imc import cli
 from nasbench_imc.runs import read_logs
 from nasbench_imc.scoring import score
 
@@ -22,27 +21,7 @@ COMMAND = Path(sys.executable).with_name("nasbench-imc")
 S = "nb201/sram-digital/S-accuracy"
 
 
-class Result(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Result]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """The command as a user calls it, but in this process; it always ends by an exit."""
-
-    def run(*args: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["nasbench-imc", *map(str, args)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        capture = capsys.readouterr()
-        return Result(int(ended.value.code or 0), capture.out, capture.err)
-
-    return run
+Call = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")

@@ -4,41 +4,28 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
-from nasbench_imc import cli
 from nasbench_imc.hardware import METRICS
 from nasbench_imc.hardware.chip import load_chip
 from nasbench_imc.hardware.layer_lists import load_layers
 from nasbench_imc.spaces import Hybrid
 
-
-class Result(NamedTuple):
-    status: int
-    out: str
-    err: str
+Cost = Callable[..., Any]
 
 
 @pytest.fixture
-def cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+def cost(call: Callable[..., Any]) -> Cost:
     """``nasbench-imc cost``, in this process."""
-
-    def run(*args: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["nasbench-imc", "cost", *map(str, args)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        capture = capsys.readouterr()
-        return Result(int(ended.value.code or 0), capture.out, capture.err)
-
-    return run
+    return partial(call, "cost")
 
 
-def test_a_space_on_a_chip(cost: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_space_on_a_chip(cost: Cost, tmp_path: Path) -> None:
     out, chart = tmp_path / "hybrid.csv", tmp_path / "hybrid.png"
     done = cost("--chip", "edge-pcm", "--space", "hybrid", "--json", "--out", out, "--chart", chart)
     assert done.status == 0, done.err
@@ -65,7 +52,7 @@ def test_a_space_on_a_chip(cost: Callable[..., Result], tmp_path: Path) -> None:
     assert len(chart.read_bytes()) > 10_000
 
 
-def test_sparsity_and_weight_bits(cost: Callable[..., Result]) -> None:
+def test_sparsity_and_weight_bits(cost: Cost) -> None:
     def memory(*options: object) -> float:
         done = cost("--chip", "pcm-r256-adc8-mux4", "--space", "hybrid", "--json", *options)
         value = json.loads(done.out)["costs"]["weight_memory"]["max"]
@@ -77,7 +64,7 @@ def test_sparsity_and_weight_bits(cost: Callable[..., Result]) -> None:
     assert memory("--sparsity", 0.5) < whole
 
 
-def test_one_network_with_its_layers(cost: Callable[..., Result], tmp_path: Path) -> None:
+def test_one_network_with_its_layers(cost: Cost, tmp_path: Path) -> None:
     out = tmp_path / "layers.csv"
     done = cost("--chip", "sram-digital-r128", "--layers", "resnet18", "--json", "--out", out)
     assert done.status == 0, done.err
@@ -94,7 +81,7 @@ def test_one_network_with_its_layers(cost: Callable[..., Result], tmp_path: Path
         assert len(list(csv.DictReader(file))) == len(layers.names)
 
 
-def test_own_files_in_text(cost: Callable[..., Result], tmp_path: Path) -> None:
+def test_own_files_in_text(cost: Cost, tmp_path: Path) -> None:
     chip, layers = tmp_path / "own.toml", tmp_path / "net.csv"
     chip.write_text(
         'name = "own"\nfamily = "pcm"\n[array]\nrows = 100\ncolumns = 60\n'
@@ -124,21 +111,21 @@ def test_own_files_in_text(cost: Callable[..., Result], tmp_path: Path) -> None:
         (("--chip", "edge-pcm", "--layers", "nothing"), "unknown layer list"),
     ],
 )
-def test_errors_are_one_line(cost: Callable[..., Result], args: tuple[str, ...], message: str) -> None:
+def test_errors_are_one_line(cost: Cost, args: tuple[str, ...], message: str) -> None:
     done = cost(*args)
     assert done.status in (1, 2)
     assert message in done.err
     assert "Traceback" not in done.err
 
 
-def test_a_chart_of_an_unknown_kind_leaves_no_file(cost: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_chart_of_an_unknown_kind_leaves_no_file(cost: Cost, tmp_path: Path) -> None:
     done = cost("--chip", "edge-pcm", "--layers", "bert_tiny", "--chart", tmp_path / "c.xyz")
     assert done.status == 1
     assert "xyz" in done.err
     assert not list(tmp_path.iterdir())
 
 
-def test_thousands_of_digits_are_refused(cost: Callable[..., Result], tmp_path: Path) -> None:
+def test_thousands_of_digits_are_refused(cost: Cost, tmp_path: Path) -> None:
     layers = tmp_path / "net.csv"
     layers.write_text(
         f"name,kind,fan_in,outputs,pixels,input_elements\nfc,mvm,{'9' * 5000},7,1,250\n", encoding="utf-8"
@@ -151,7 +138,7 @@ def test_thousands_of_digits_are_refused(cost: Callable[..., Result], tmp_path: 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("row", ["pool,vector,9,16,4,1,144", "scores,matmul,9,16,4,1,144"])
-def test_a_network_without_weights(cost: Callable[..., Result], tmp_path: Path, row: str) -> None:
+def test_a_network_without_weights(cost: Cost, tmp_path: Path, row: str) -> None:
     layers = tmp_path / "net.csv"
     layers.write_text(f"name,kind,fan_in,outputs,pixels,groups,input_elements\n{row}\n", encoding="utf-8")
     done = cost("--chip", "edge-pcm", "--layers", layers, "--json")

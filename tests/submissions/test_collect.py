@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nasbench_imc as nbi
-from nasbench_imc import cli
 from nasbench_imc.runs.execute import execute
 from nasbench_imc.runs.log import log_path, write_log
 from nasbench_imc.scoring import score_folder
@@ -65,17 +65,13 @@ def test_places_without_runs_are_named(logs: Path, tmp_path: Path) -> None:
 
 
 def test_the_leaderboard_takes_several_places(
-    others: Path, submission: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    others: Path, submission: Path, call: Callable[..., Any]
 ) -> None:
-    def call(*args: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["nasbench-imc", *map(str, args)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0)
-
-    assert call("leaderboard", others, submission, "--no-page") == 0
+    assert call("leaderboard", others, submission, "--no-page").status == 0
     assert METHOD in (others / "leaderboard.md").read_text()  # in the first folder
-    assert call("leaderboard", submission, "--no-page") == 2
-    assert "name one by --out" in capsys.readouterr().err
-    assert call("score", submission) == 0
-    assert METHOD in capsys.readouterr().out
+    done = call("leaderboard", submission, "--no-page")
+    assert done.status == 2
+    assert "name one by --out" in done.err
+    done = call("score", submission)
+    assert done.status == 0
+    assert METHOD in done.out
