@@ -40,10 +40,13 @@ def test_the_best_by_mean_and_its_share_at_the_optimum() -> None:
 def test_trivial_and_hopeless() -> None:
     (trivial,) = difficulties(scores(good=[0.0, 9.0]))
     assert trivial.is_trivial
-    assert "50% | trivial |" in as_markdown([trivial], ["good", "exhaustive"])
+    first = f"{TASK.frozen.random_regret[0] / sum(TASK.frozen.random_regret):.0%}"
+    assert f"50% | {first} | trivial |" in as_markdown([trivial], ["good", "exhaustive"])
     (hopeless,) = difficulties(scores(good=[TASK.frozen.random_regret[-1]] * 2))
     assert hopeless.is_hopeless
     page = as_markdown([hopeless], ["good", "exhaustive"])
-    assert "0% | hopeless |" in page
+    assert f"0% | {first} | hopeless |" in page
+    (random_first,) = difficulties(scores(random_search=[EDGE + 0.1] * 2, good=[EDGE + 0.2] * 2))
+    assert random_first.is_hopeless
     assert "Searchers: `good`; 2 seeds." in page
     assert difficulties(scores(exhaustive=[0.0])) == []

@@ -213,6 +213,12 @@ def test_a_task_of_ones_own_from_a_plan(bench: nbi.Benchmark, tmp_path: Path) ->
         (MINE + "colour = 1", "does not know colour; a plan has table, name, suite"),
         (MINE.replace("20", "'x'"), "no plan of a task"),
         (MINE.replace("{energy = 0.5}", "3"), "no plan of a task"),
+        (MINE.replace("0.5", "20"), "the share of designs .* above 0 and below 1, not energy = 20"),
+        (MINE.replace("0.5", "'a'"), "no plan of a task"),
+        (
+            MINE.replace('["sram-digital-r64"]', '"sram-digital-r64"'),
+            "hardware is a list, not 'sram-digital-r64'",
+        ),
         ("=", "no TOML file"),
     ],
 )

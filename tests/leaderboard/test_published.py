@@ -18,11 +18,14 @@ def test_the_readme_shows_the_published_board() -> None:
     text = (
         (ROOT / "README.md").read_text(encoding="utf-8").partition("## Leaderboard")[2].partition("\n## ")[0]
     )
-    shown = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \|$", text, flags=re.MULTILINE)
+    shown = re.findall(
+        r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \((\S+) to (\S+)\) \|$", text, flags=re.MULTILINE
+    )
     board = pd.read_csv(BOARD)
     board = board[board.board == "main"]
-    rows = zip(board.method, board.mean_rank, board["score [1]"], strict=True)
-    assert shown == [(method, f"{rank:.2f}", f"{score:.3f}") for method, rank, score in rows]
+    scores = board[["score [1]", "score_low_95 [1]", "score_high_95 [1]"]].to_numpy()
+    rows = zip(board.method, board.mean_rank, scores, strict=True)
+    assert shown == [(method, f"{rank:.1f}", *(f"{s:.2f}" for s in three)) for method, rank, three in rows]
 
 
 @pytest.mark.slow

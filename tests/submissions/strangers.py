@@ -172,6 +172,8 @@ def uses_the_interface(session, rng):
     """All that a session offers, checked where the searcher is."""
     from dataclasses import FrozenInstanceError
 
+    import numpy as np
+
     import nasbench_imc as nbi
 
     task = session.task
@@ -193,7 +195,8 @@ def uses_the_interface(session, rng):
         with contextlib.suppress(FrozenInstanceError):
             seen.feasible = True
             raise AssertionError("an observation can be changed")
-        again = s.query(design)
+        again = s.query(nbi.Design(np.str_(design.arch), design.hardware, np.int64(8), np.float64(0)))
+        assert type(again.design.weight_bits) is int
         assert (again.values, again.cost_charged) == (seen.values, 0)
         assert s.observations == (seen,)
         assert (s.charged, s.proposals, s.budget_left) == (1, 3, task.budget - 1)

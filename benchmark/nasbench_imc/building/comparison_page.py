@@ -181,10 +181,11 @@ def _joint_text(frame: pd.DataFrame) -> str:
         for row in frame.sort_values(["task", "difference"], ascending=[True, False]).to_dict("records")
     ]
     words = (
-        f"`{SEQUENTIAL}` searches networks on one hardware and chooses hardware for the best of them. Its "
-        "score minus that of methods that search both together, by paired seeds: above 0, joint search is "
-        f"better. The verdict is of `{SEQUENTIAL}`, by Wilcoxon's test after Holm's correction and the noise "
-        "floor."
+        f"`{SEQUENTIAL}` searches networks on one hardware, that of a random design, and chooses hardware "
+        "for the best of them. Its score minus that of methods that search both together, by paired seeds: "
+        f"above 0, joint search is better. The verdict is of `{SEQUENTIAL}`, by Wilcoxon's test after Holm's "
+        "correction over all pairs of methods, and the noise floor: a tie where most runs are alike and a "
+        "few are far worse, whatever the mean."
     )
     return words + "\n\n" + markdown_table(["task", "against", "difference", "verdict"], rows, words=2)
 

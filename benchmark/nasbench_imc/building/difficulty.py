@@ -15,6 +15,7 @@ TRIVIAL = 0.5
 
 #: A look into the table, and no method.
 REFERENCE = "exhaustive"
+_RANDOM = "random_search"
 
 _UNITS = {"accuracy": "points", "front": "hypervolume", "cost": "decades"}
 
@@ -47,8 +48,8 @@ class Difficulty:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the best method leaves no less than random search is expected to."""
-        return self.regret >= self.task.frozen.random_regret[-1]
+        """Whether nothing leaves less than random search, in these runs or as expected."""
+        return self.best == _RANDOM or self.regret >= self.task.frozen.random_regret[-1]
 
 
 def difficulties(scores: Scores) -> list[Difficulty]:
@@ -91,7 +92,8 @@ def as_markdown(found: Sequence[Difficulty], methods: Iterable[str]) -> str:
         rows.append(
             f"| `{task.name}` | {task.suite} | {len(task.domain):,} | {task.budget:,} {task.unit} | "
             f"{_UNITS[task.goal]} | {frozen.random_regret[-1]:.3g} | {each.regret:.3g} (`{each.best}`) | "
-            f"{frozen.reachable_regret:.3g} | {frozen.noise_floor:.3g} | {each.at_optimum:.0%} | {remark} |"
+            f"{frozen.reachable_regret:.3g} | {frozen.noise_floor:.3g} | {each.at_optimum:.0%} | "
+            f"{frozen.random_regret[0] / sum(frozen.random_regret):.0%} | {remark} |"
         )
     seeds = sorted({each.runs for each in found})
     return "\n".join(
@@ -102,11 +104,12 @@ def as_markdown(found: Sequence[Difficulty], methods: Iterable[str]) -> str:
             "searcher, and what choosing by search labels would leave if every design were queried. The",
             "share is that of the best searcher's runs that end within the noise floor of the last: at the",
             f"optimum, as far as the labels can tell. From {TRIVIAL:.0%} on a task would be trivial; one in",
-            "which nothing is better than random search would be hopeless.",
+            "which nothing is better than random search would be hopeless. The last share is the first",
+            "checkpoint's of random search's summed regret: how much of a score is decided there.",
             "",
             "| task | suite | designs | budget | regret in | random search | best searcher | reachable | "
-            "noise floor | at the optimum | |",
-            "|---|---|---:|---:|---|---:|---:|---:|---:|---:|---|",
+            "noise floor | at the optimum | first checkpoint | |",
+            "|---|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---|",
             *rows,
             "",
             f"Searchers: {', '.join(f'`{name}`' for name in sorted(set(methods) - {REFERENCE}))}; "

@@ -198,10 +198,25 @@ def read_plan(path: Path) -> tuple[str, Plan]:
     try:
         values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
         plan = Plan(**values)
-        _ = plan.track, dict(plan.limits), dict(plan.least), checkpoints(plan.budget)
+        _check(plan)
     except (TypeError, ValueError) as error:
         raise TaskError(f"{path} is no plan of a task: {error}") from error
     return table, plan
+
+
+def _check(plan: Plan) -> None:
+    """Raise ValueError or TypeError where a field is not of its kind."""
+    for name in ("hardware", "objectives", "weight_bits", "sparsity", "sources"):
+        if not isinstance(getattr(plan, name), tuple):
+            raise ValueError(f"{name} is a list, not {getattr(plan, name)!r:.80}")
+    for name in ("limits", "least"):
+        for metric, share in dict(getattr(plan, name)).items():
+            if isinstance(share, bool) or not 0 < share < 1:
+                raise ValueError(
+                    f"{name} give the share of designs that keep them, above 0 and below 1, not {metric} = "
+                    f"{share!r:.40}"
+                )
+    _ = plan.track, checkpoints(plan.budget)
 
 
 def checkpoints(budget: int, unit: float = 1.0) -> tuple[int, ...]:

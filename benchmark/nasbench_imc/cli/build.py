@@ -28,7 +28,10 @@ _PACKAGE = Path(nasbench_imc.__file__).parent
 
 @click.group()
 def build() -> None:
-    """Build tables (`nb201`, `hybrid`) and freeze `tasks` again. Needs a checkout and the extra [build]."""
+    """Build tables (`nb201`, `hybrid`), freeze `tasks` again: it needs a checkout and the extra [build].
+
+    `task` freezes one of your own, and needs neither.
+    """
 
 
 @build.command()

@@ -75,8 +75,9 @@ def notes(
     if not explained:
         said += [
             "Score: normalised regret, summed over the checkpoints of the budget; 0 is the best of the "
-            "table, 1 what random search is expected to reach; lower is better. Mean over the tasks, with a "
-            "95 % bootstrap interval over runs.",
+            "table, 1 what random search is expected to reach over many seeds; lower is better. Methods "
+            "share their seeds, so that luck moves all scores of a task together: compare with the row of "
+            f"{ANCHOR}, where there is one. Mean over the tasks, with a 95 % bootstrap interval over runs.",
             "Elo: Bradley-Terry strengths from which method's mean score is lower on each task, 400 points "
             f"for odds of 10 to 1, {ANCHOR if ANCHOR in scores.methods else 'their mean'} at "
             f"{ANCHOR_RATING:.0f}; with {PRIOR_GAMES:g} tied game of each method against an average one, "

@@ -52,9 +52,12 @@ class PipedSession:
         """See :meth:`nasbench_imc.suites.Session.query`."""
         from types import MappingProxyType
 
+        from nasbench_imc.design import Design
         from nasbench_imc.suites import Observation
 
-        said = self._ask({"query": self._named(design), "fidelity": fidelity})
+        named = self._named(design)
+        design = Design(**named)
+        said = self._ask({"query": named, "fidelity": fidelity})
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
         }
@@ -84,7 +87,9 @@ class PipedSession:
         self._ask({"recommend": [self._named(design) for design in chosen]})
 
     def _named(self, design: Design) -> dict[str, Any]:
-        """A design's fields, checked here, so that what is wrong is said even where labels are permuted."""
+        """A design's fields, of plain values; checked here, so that what is wrong is said even where labels
+        are permuted.
+        """
         from dataclasses import asdict
 
         from nasbench_imc.design import Design
@@ -93,8 +98,7 @@ class PipedSession:
         on_source = (
             sources is not None and isinstance(design, Design) and design.hardware in self.task.sources
         )
-        (sources if sources is not None and on_source else self.task.domain).check(design)
-        return asdict(design)
+        return asdict((sources if sources is not None and on_source else self.task.domain).admit(design))
 
     def _ask(self, request: Mapping[str, Any]) -> Any:
         from nasbench_imc import errors

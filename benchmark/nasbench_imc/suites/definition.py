@@ -181,6 +181,15 @@ class Task:
         """SHA-256 of the task file that :meth:`to_json` gives: what a run log names."""
         return hashlib.sha256(self.to_json().encode("utf-8")).hexdigest()
 
+    @property
+    def margin(self) -> float:
+        """By how much a search label must exceed the least accuracy to be recommended for it [points].
+
+        0 where no least accuracy is asked for. It guards against the cheapest of many designs that only
+        seem to keep the limit.
+        """
+        return self.frozen.margin
+
     def label_seed(self, seed: int) -> int:
         """The table's label seed for a session of this seed.
 

@@ -58,7 +58,7 @@ class Session:
     ----------
     task : Task
     seed : int
-        Label seed.
+        Fixes the search labels, together with the task's suite (:meth:`Task.label_seed`).
     charged : float
         What has been charged so far, in the task's unit: a number of queries, on track F core-seconds.
     proposals : int
