@@ -69,6 +69,27 @@ def test_jacobians_that_agree_score_low(linear):
     assert score == pytest.approx(-(np.log(values) + 1 / values).sum(), rel=1e-3)
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_jacobians_are_no_rounding(images, code):
+    """Double precision gives what single gives, and other images another gradient."""
+    network = HybridNetwork(code, torch.Generator().manual_seed(0))
+    pixels = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    labels = torch.zeros(16, dtype=torch.long)
+    single = proxies.jacob_cov(copy.deepcopy(network), pixels, labels)
+    double = proxies.jacob_cov(copy.deepcopy(network).double(), pixels.double(), labels)
+    assert single == pytest.approx(double, rel=1e-3)
+
+
+def test_all_networks_see_one_batch(images, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        proxies, "PROXIES", {"look": lambda network, pixels, labels: seen.append(pixels) or 0.0}
+    )
+    for code in CODES:
+        proxies.proxies(code, images, 0)
+    assert all(torch.equal(each, seen[0]) for each in seen)
+
+
 def test_patterns_of_relus():
     """Kernel and determinant by hand: two images that agree in one unit of three."""
     network = nn.Sequential(nn.Flatten(), nn.ReLU())
