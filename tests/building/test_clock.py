@@ -13,6 +13,7 @@ from nasbench_imc.building.cifar10 import Cifar10  # noqa: E402
 from nasbench_imc.building.clock import NAMES, read_clock  # noqa: E402
 from nasbench_imc.building.train_jobs import STATISTICS_BATCHES, Folders  # noqa: E402
 from nasbench_imc.building.training import Recipe  # noqa: E402
+from nasbench_imc.errors import TableError  # noqa: E402
 
 SMALL, LARGE = "c16x1-c24x1-c32x1", "c32x2-c40x2-c56x2"
 
@@ -38,7 +39,9 @@ def test_seconds_are_medians_times_what_is_done(job, monkeypatch):
     found = read_clock(job.path, [LARGE, SMALL])
     assert found.epoch.tolist() == [15.0, 15.0]  # 8 steps in 4 marks of 3 s, 10 steps of 64 images an epoch
     assert found.shared_epoch == 15.0
-    assert found.inheritance == pytest.approx(np.full(2, STATISTICS_BATCHES * 64 / 130))
+    assert found.inheritance.tolist() == [STATISTICS_BATCHES / 2] * 2  # two batches were timed
+    assert found.validation == pytest.approx([1.0, 1.0])  # all 130 images at once
+    assert found.anchor == pytest.approx([2.0, 2.0])
     assert found.draw.tolist() == [1.0, 1.0]
 
 
@@ -53,11 +56,21 @@ def test_entries_of_the_curve_cost_the_epochs_between_them(job):
     archive.write(
         job.path,
         {"about": np.array("{}"), "codes": np.array([SMALL], "S"), "names": np.array(NAMES, "S")},
-        measured={"seconds": np.array([[8.0, 1.0, 0.1]])},
+        measured={"seconds": np.array([[8.0, 1.0, 0.5, 7.0, 0.1]])},
     )
     clock = read_clock(job.path, [SMALL])
-    assert clock.training([0.0, 0.25, 1.0], inherits=True).tolist() == [[1.0, 2.0, 6.0]]
-    assert clock.training([1.0, 2.0], inherits=False).tolist() == [[8.0, 8.0]]
+    assert clock.training([0.0, 0.25, 1.0], inherits=True).tolist() == [[1.5, 2.5, 6.5]]
+    assert clock.training([1.0, 2.0], inherits=False).tolist() == [[8.5, 8.5]]
+
+
+def test_a_file_that_timed_other_things_is_refused(job):
+    archive.write(
+        job.path,
+        {"about": np.array("{}"), "codes": np.array([SMALL], "S"), "names": np.array(["epoch", "draw"], "S")},
+        measured={"seconds": np.ones((1, 2))},
+    )
+    with pytest.raises(TableError, match=r"times epoch, draw, not epoch, inheritance, .* build clock$"):
+        read_clock(job.path, [SMALL])
 
 
 def test_all_networks_are_in_some_part_once():

@@ -344,7 +344,7 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path, 
     archive.write(
         kept,
         {"about": np.array("{}"), "codes": np.array(codes, "S"), "names": np.array(NAMES, "S")},
-        measured={"seconds": np.array([[20.0, 3.0, 0.5], [12.0, 2.0, 0.25]])},
+        measured={"seconds": np.array([[20.0, 3.0, 0.5, 9.0, 0.5], [12.0, 2.0, 0.125, 1.5, 0.25]])},
     )
     shared = {"parent": "uniform-9", "parent_seed": 0}
     settings = {"epochs": 9, "sampling": "fair"}
@@ -353,7 +353,8 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path, 
                "measured/training_seconds": np.full(3, seconds)}  # fmt: skip
     path = write("a.npz", **changed, about=with_about(evaluation(CODE), recipe=shared)["about"])
     with h5py.File(hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, clock=kept, log=quiet)) as file:
-        assert file["training/seconds"][0, 0].tolist() == [2.0, 6.0, 6.0]
+        assert file["training/seconds"][0, 0].tolist() == [2.125, 6.125, 6.125]
+        assert file["training/anchor_seconds"][0, 0] == 1.5
         cells, draws = file["search/accuracy"].shape[2:]
         assert file["training/evaluation_seconds"][0, 0] == 0.25 * cells * draws
         assert file["training/supernet_seconds"][0] == 16.0 * 9 * 3  # of the mean over all networks
@@ -361,7 +362,7 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path, 
     archive.write(
         few,
         {"about": np.array("{}"), "codes": np.array(codes[:1], "S"), "names": np.array(NAMES, "S")},
-        measured={"seconds": np.ones((1, 3))},
+        measured={"seconds": np.ones((1, len(NAMES)))},
     )
     with pytest.raises(TableError, match=rf"few\.npz lacks the seconds of 1 networks, {CODE}"):
         hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, clock=few, log=quiet)
@@ -411,13 +412,14 @@ def test_values_are_complete_where_the_mask_says_so_and_nowhere_else(packed):
             "training/learning_curve",
             "training/seconds",
             "training/evaluation_seconds",
+            "training/anchor_seconds",
         ):
             values = file[path][:]
             assert values.dtype == np.float32
             assert np.isfinite(values[valid]).all()
             assert np.isnan(values[~valid]).all()
             checked += 1
-        assert checked == 7
+        assert checked == 8
         assert (file["training/weights_sha256"][:] == b"").tolist() == (~valid).tolist()
 
 

@@ -1,7 +1,7 @@
 """What training and evaluating a network takes on an idle machine: the simulated clock of track F.
 
 A table's networks are trained over weeks beside other work, and what a run took tells of that as well. So
-each network's training step, forward pass and noise draw is timed apart, on one thread of a machine that does
+what each network's labels are made of is timed apart, on one thread of a machine that does
 nothing else, and a table's seconds are these times the steps, images and draws. They are processor time.
 """
 
@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_imc.building import archive, parts
+from nasbench_imc.errors import TableError
 
 #: What is timed: an epoch of training; inheriting from a super-network, since statistics are estimated anew;
-#: and a noise draw of one cell (devices programmed and read, the images of a search label).
-NAMES = ("epoch", "inheritance", "draw")
+#: an entry of the learning curve (all validation images); what the draws of a cell have in common (converters
+#: calibrated, the exact digital network on all validation images, to which a label is anchored); and a draw
+#: (devices programmed and read, the images of a search label).
+NAMES = ("epoch", "inheritance", "validation", "anchor", "draw")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Clock:
 
     Attributes
     ----------
-    epoch, inheritance, draw : numpy.ndarray, shape (networks,)
+    epoch, inheritance, validation, anchor, draw : numpy.ndarray, shape (networks,)
         As :data:`NAMES` says [core-s].
     shared_epoch : float
         An epoch of a super-network that trains one network a step, all of the space equally often [core-s].
@@ -34,6 +37,8 @@ class Clock:
 
     epoch: np.ndarray
     inheritance: np.ndarray
+    validation: np.ndarray
+    anchor: np.ndarray
     draw: np.ndarray
     shared_epoch: float
 
@@ -47,7 +52,7 @@ class Clock:
         inherits : bool
             Whether the first entry is that of inherited weights.
         """
-        seconds = self.epoch[:, None] * np.diff(np.array(epochs), prepend=0.0)
+        seconds = self.epoch[:, None] * np.diff(np.array(epochs), prepend=0.0) + self.validation[:, None]
         if inherits:
             seconds[:, 0] += self.inheritance
         return seconds
@@ -65,11 +70,15 @@ def read_clock(path: Path, codes: Sequence[str]) -> Clock:
     Raises
     ------
     TableError
-        Where the file lacks a network.
+        Where the file lacks a network, or is of an older version, which timed other things.
     BenchmarkError
         Where it is damaged.
     """
     held = archive.read(path)
+    if (names := tuple(held["names"].astype(str).tolist())) != NAMES:
+        raise TableError(
+            f"{path} times {', '.join(names)}, not {', '.join(NAMES)}; run again: nasbench-imc build clock"
+        )
     rows = parts.taken(path, held, codes, "seconds")
     seconds = held["measured/seconds"]
     own = {name: seconds[rows, k] for k, name in enumerate(NAMES)}

@@ -20,12 +20,14 @@ from nasbench_imc.building.crossbar.chip import Chip
 from nasbench_imc.building.crossbar.devices import SECONDS
 from nasbench_imc.building.crossbar.ranges import calibrate
 from nasbench_imc.building.evaluation import IMAGES_A_DRAW, calibration_images, hits
+from nasbench_imc.building.supernet import reestimate
 from nasbench_imc.building.train_jobs import STATISTICS_BATCHES, Folders, prepare, processor
 from nasbench_imc.building.training import Recipe, accuracy, arranged, train
 from nasbench_imc.hardware import HardwareConfig, grid
 
 _CHIP = "pcm-r128-adc8-mux4"  # in the middle of the analog configurations
-_STEPS, _IMAGES, _REPEATS = 8, 1_000, 3
+_DIGITAL_CHIP = "sram-digital-r64"
+_STEPS, _IMAGES, _BATCHES, _REPEATS = 8, 1_000, 2, 3
 
 
 def measure(code: str, data: Cifar10) -> tuple[float, ...]:
@@ -45,12 +47,18 @@ def measure(code: str, data: Cifar10) -> tuple[float, ...]:
     )
     done = train(code, few, recipe, 0)
     step = float(np.median(done.seconds[1:])) / (_STEPS / len(done.seconds))  # the first warms up
+    rng = torch.Generator().manual_seed(0)
+    statistics = _median(lambda: reestimate(done.network, data.train, _BATCHES, rng)) / _BATCHES
     images = _first(data.validation, _IMAGES)
     forward = _median(lambda: accuracy(done.network, images)) / len(images)
     network, codes = decode(code, encode(done.network))
     arranged(network, "cpu")
-    config, rng = _config(), torch.Generator().manual_seed(0)
-    chip = Chip(network, codes, calibrate(network, calibration_images(data.train)), config, rng)
+    pixels = calibration_images(data.train)
+    calibration = calibrate(network, pixels)
+    calibrating = _median(lambda: calibrate(network, pixels))
+    digital = Chip(network, codes, calibration, _config(_DIGITAL_CHIP), rng)
+    exact = _median(lambda: hits(digital, images)) / len(images)
+    chip = Chip(network, codes, calibration, _config(_CHIP), rng)
     of_draw = _first(data.validation, IMAGES_A_DRAW["search"])
 
     def draw() -> None:
@@ -58,16 +66,21 @@ def measure(code: str, data: Cifar10) -> tuple[float, ...]:
         chip.read(SECONDS["1d"], rng)
         hits(chip, of_draw)
 
-    epoch, inheritance = len(data.train) // recipe.batch, STATISTICS_BATCHES * recipe.batch
-    return step * epoch, forward * inheritance, _median(draw)
+    return (
+        step * (len(data.train) // recipe.batch),
+        statistics * STATISTICS_BATCHES,
+        forward * len(data.validation),
+        calibrating + exact * len(data.validation),
+        _median(draw),
+    )
 
 
 def _first(images: Images, count: int) -> Images:
     return Images(images.pixels[:count], images.labels[:count])
 
 
-def _config() -> HardwareConfig:
-    return next(config for config in grid() if config.id == _CHIP)
+def _config(name: str) -> HardwareConfig:
+    return next(config for config in grid() if config.id == name)
 
 
 def _median(work: Callable[[], object]) -> float:

@@ -323,11 +323,13 @@ def _training(
     valid = np.array([[evaluation is not None for evaluation in row] for row in ordered], dtype=np.uint8)
     training = _filled(ordered, (len(declared.epochs),), attrgetter("training_seconds"))
     evaluating = _filled(ordered, (), attrgetter("evaluation_seconds"))
+    anchoring = np.where(valid, 0.0, np.nan)  # part of evaluating
     if clock is not None:
         inherits = declared.epochs[0] == 0
         training = np.where(valid[..., None], clock.training(declared.epochs, inherits), np.nan)
         every = clock.draw * len(declared.cell_class) * declared.draws
         evaluating = np.where(valid, every, np.nan)
+        anchoring = np.where(valid, clock.anchor, np.nan)
     else:
         for each in evaluations:
             if np.isnan([*each.training_seconds, each.evaluation_seconds]).any():
@@ -381,9 +383,18 @@ def _training(
             axes="training_seed architecture",
         ),
         Dataset(
+            "training/anchor_seconds",
+            anchoring.astype(np.float32),
+            "what a cell's draws take together, however many: calibration, and the exact digital network on "
+            "all validation images; 0 where the draws' seconds have it",
+            unit="core-s",
+            direction="minimise",
+            axes="training_seed architecture",
+        ),
+        Dataset(
             "training/weights_sha256",
             np.array(weights, dtype="S"),
-            "SHA-256 of the weights' file",
+            "SHA-256 over the bytes of the kept codes, scales and other weights, in this order",
             axes="training_seed architecture",
         ),
     ]

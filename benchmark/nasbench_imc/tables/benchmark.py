@@ -73,9 +73,11 @@ class Training:
         What training the super-network took from which it inherits, as all networks of the seed do
         [core-s]; 0: from none.
     evaluation_seconds : float
-        What evaluating its accuracy on all hardware took [core-s].
+        What all noise draws of its accuracy on all hardware take [core-s].
+    anchor_seconds : float
+        What the draws of one accuracy take together beside them [core-s].
     weights_sha256 : str
-        SHA-256 of the weights' file.
+        SHA-256 over the bytes of the kept codes, scales and other weights, in this order.
     """
 
     epochs: np.ndarray
@@ -83,6 +85,7 @@ class Training:
     seconds: np.ndarray
     supernet_seconds: float
     evaluation_seconds: float
+    anchor_seconds: float
     weights_sha256: str
 
 
@@ -412,6 +415,7 @@ class Benchmark:
             seconds=read("seconds")[index, row].copy(),
             supernet_seconds=float(read("supernet_seconds")[index]),
             evaluation_seconds=float(read("evaluation_seconds")[index, row]),
+            anchor_seconds=float(read("anchor_seconds")[index, row]),
             weights_sha256=read("weights_sha256")[index, row].decode("ascii"),
         )
 

@@ -56,8 +56,8 @@ def fidelities(bench: Benchmark) -> tuple[str, ...]:
 def fidelity_label(bench: Benchmark, design: Design, at: str, fidelity: str, seed: int) -> FidelityLabel:
     """A design's label at a fidelity.
 
-    An entry of the learning curve takes the seconds of training up to it. A draw takes its share of the
-    network's evaluation: one cell of all, one draw of all.
+    An entry of the learning curve takes the seconds of training up to it. Draws take what they have in common
+    and, each, their share of the network's evaluation: one cell of all, one draw of all.
 
     Parameters
     ----------
@@ -86,4 +86,5 @@ def fidelity_label(bench: Benchmark, design: Design, at: str, fidelity: str, see
         )
     measured = bench.query(design, at, labels="search", seed=seed, draws=int(count))
     evaluation = training.evaluation_seconds / bench.cells * int(count) / bench.draws
-    return FidelityLabel(measured["accuracy"], float(training.seconds.sum()) + evaluation)
+    seconds = float(training.seconds.sum()) + training.anchor_seconds + evaluation
+    return FidelityLabel(measured["accuracy"], seconds)
