@@ -119,6 +119,35 @@ def job(folders: Folders) -> evaluate_jobs.EvaluateJob:
     return evaluate_jobs.EvaluateJob(CODE, 0, "alone-3", folders)
 
 
+def test_no_accuracy_depends_on_which_others_are_measured(trained, monkeypatch):
+    """A time, a class or a compression may be left out, or added later."""
+    job(trained).run()
+    (whole,) = read_evaluations(trained.out / "evaluation")
+    every = evaluation.declared_grid()
+    kept = tuple(c for c in every if c.time != "1h" and not c.config.accuracy_class.startswith("rram-analog"))
+    assert 5 < len(kept) < len(every)
+    for module in (evaluation, evaluate_jobs):
+        monkeypatch.setattr(module, "declared_grid", lambda: kept)
+    job(trained).path.unlink()
+    job(trained).run()
+    (fewer,) = read_evaluations(trained.out / "evaluation")
+    rows = [every.index(cell) for cell in kept]
+    assert np.array_equal(fewer.score, whole.score[rows])
+    assert np.array_equal(fewer.search, whole.search[rows])
+
+
+def test_what_other_source_made_is_not_taken_for_done(trained):
+    assert evaluate_jobs.made_otherwise([job(trained)]) == []  # nothing is there
+    job(trained).run()
+    assert evaluate_jobs.made_otherwise([job(trained)]) == []
+    held = archive.read(job(trained).path)
+    about = json.loads(held["about"].item())
+    assert len(about["evaluator"]) == 64
+    for changed in ({**about, "evaluator": "0" * 64}, {k: v for k, v in about.items() if k != "evaluator"}):
+        archive.write(job(trained).path, held | {"about": np.array(json.dumps(changed))})
+        assert evaluate_jobs.made_otherwise([job(trained)]) == [job(trained).path]
+
+
 def test_from_training_to_a_served_table(trained, tmp_path, monkeypatch):
     job(trained).run()
     (read,) = read_evaluations(trained.out / "evaluation")

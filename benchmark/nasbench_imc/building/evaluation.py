@@ -165,8 +165,9 @@ def _evaluate(
         arranged(net, device.type)
         calibration = calibrate(net, calibration_images(data.train, device))
         for config, rows in _by_class(cells, number):
-            rng = torch.Generator().manual_seed(seed_of(code, seed, config.accuracy_class))
-            chip = Chip(net, kept, calibration, config, rng)
+            # Every draw and reading has a generator of its own: none depends on which others are made.
+            purpose = f"{config.accuracy_class} {bits} {sparsity}"
+            chip = Chip(net, kept, calibration, config, _rng(code, seed, purpose))
             for part, images in parts.items():
                 if config.family == DIGITAL:
                     every = hits(chip, images)
@@ -175,9 +176,10 @@ def _evaluate(
                     accuracy[part][rows[0]] = exact[part][number]
                     continue
                 for draw, (inputs, labels) in enumerate(drawn[part]):
-                    chip.program(rng)
+                    chip.program(_rng(code, seed, f"{purpose} {part} {draw}"))
                     for row in rows:
-                        chip.read(SECONDS[cells[row].time or "1d"], rng)
+                        time = cells[row].time or PLAIN_TIME
+                        chip.read(SECONDS[time], _rng(code, seed, f"{purpose} {part} {draw} {time}"))
                         right = chip(inputs).argmax(1) == labels
                         accuracy[part][row, draw] = 100 * float(right.double().mean())
     return Evaluation(accuracy, exact, full)
@@ -211,6 +213,10 @@ def hits(chip: Chip, images: Images, batch: int = 250) -> np.ndarray:
     pixels = torch.from_numpy(images.pixels).to(chip.device)
     named = [chip(normalised(pixels[k : k + batch])).argmax(1) for k in range(0, len(pixels), batch)]
     return np.asarray(torch.cat(named).cpu().numpy() == images.labels)
+
+
+def _rng(code: str, seed: int, purpose: str) -> torch.Generator:
+    return torch.Generator().manual_seed(seed_of(code, seed, purpose))
 
 
 def seed_of(code: str, seed: int, purpose: str) -> int:

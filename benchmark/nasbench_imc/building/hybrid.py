@@ -27,7 +27,7 @@ from nasbench_imc.tables.layout import TIMES
 VERSION = "0.1.0"
 
 # The tables of a release differ in nothing else between networks; these would make labels of two kinds.
-_EQUAL = ("protocol", "pixels")
+_EQUAL = ("protocol", "pixels", "evaluator")
 
 
 def pack(
@@ -130,10 +130,9 @@ def check_together(evaluations: Sequence[Evaluation], configs: Sequence[Hardware
             if getattr(each.grid, name) != getattr(first.grid, name):
                 raise TableError(f"{each.path} declares another grid than {first.path}: its {name} differ")
         for name in _EQUAL:
-            if each.about[name] != first.about[name]:
-                raise TableError(
-                    f"{each.path} has {name} {each.about[name]!r}, {first.path} has {first.about[name]!r}"
-                )
+            own, other = each.about.get(name), first.about.get(name)
+            if own != other:
+                raise TableError(f"{each.path} has {name} {own!r}, {first.path} has {other!r}")
     for (code, _), path in seen.items():
         if (code, 0) not in seen:
             raise TableError(

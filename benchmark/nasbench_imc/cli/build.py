@@ -403,11 +403,16 @@ _TRAINED = click.option("--recipe", required=True, help="Name of the recipe that
 def evaluate(recipe: str, seed: int, networks: str, device: str, computing: _Computing) -> None:
     """Evaluate trained networks on all hardware; stopped, it goes on where it was."""
     from nasbench_imc.building import audit
-    from nasbench_imc.building.evaluate_jobs import EvaluateJob
+    from nasbench_imc.building.evaluate_jobs import EvaluateJob, made_otherwise
 
     codes = audit.networks(networks)
     jobs = [EvaluateJob(code, seed, recipe, computing.folders, device) for code in codes]
     _check_trained(jobs, recipe, f"--seed {seed} --networks {networks}")
+    if stale := made_otherwise(jobs):
+        raise BenchmarkError(
+            f"{len(stale)} evaluations were made by another version of the evaluator, {stale[0]} among them; "
+            "move them away, and they are made again"
+        )
     computing.run(jobs)
 
 

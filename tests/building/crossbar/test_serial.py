@@ -70,7 +70,7 @@ def test_converted_sums_are_those_of_a_loop(signed, given_steps):
     sums, used = serial.converted_sums(rows, cells, reading, signed=signed, steps=steps)
     x, g = rows.numpy().astype(int), cells.double().numpy()
     groups = [(0, 4), (4, 8), (8, 10), (10, 14), (14, 18), (18, 20), (20, 23)]
-    largest = [0.0] * 4
+    every: list[list[float]] = [[], [], [], []]
     expected = np.zeros((5, 3))
     for pixel in range(5):
         for output in range(3):
@@ -79,14 +79,31 @@ def test_converted_sums_are_those_of_a_loop(signed, given_steps):
                     weight = -(2**7) if signed and bit == 7 else 2**bit
                     for a, b in groups:
                         seen = sum(((x[pixel, r] % 256) >> bit & 1) * g[k, output, r] for r in range(a, b))
-                        largest[k] = max(largest[k], abs(seen))
+                        every[k].append(seen)
                         code = min(max(np.rint(seen / float(used[k])), 0), 7)
                         expected[pixel, output] += weight * 4**k * float(used[k]) * code
     np.testing.assert_allclose(sums.numpy(), expected, rtol=1e-5, atol=0.05)
     if given_steps is None:  # so few sums are seen that the largest sets the range
-        np.testing.assert_allclose(used.numpy(), [max(1.0, v / 7) for v in largest], rtol=1e-5)
+        for values, step in zip(every, used.tolist(), strict=True):
+            v = np.array(values)
+            covering = np.abs(v).max() / 7
+            errors = {
+                s: np.square(np.clip(np.rint(v / s), 0, 7) * s - v).mean()
+                for s in (max(1.0, np.floor(covering)), max(1.0, np.ceil(covering)))
+            }
+            assert step == min(errors, key=errors.__getitem__)
     else:
         assert torch.equal(used, steps)
+
+
+def test_steps_are_whole_levels():
+    """Sums a little beyond the codes are cut off; where many are, steps are two levels."""
+    few = torch.cat([torch.randint(0, 20, (9_990,), generator=rng(1)), torch.full((10,), 39)]).float()
+    assert serial.whole_step(few, 31) == 1.0
+    many = torch.randint(0, 63, (10_000,), generator=rng(1)).float()
+    assert serial.whole_step(many, 31) == 2.0
+    assert serial.whole_step(torch.zeros(100), 31) == 1.0
+    assert serial.whole_step(many, 255) == 1.0
 
 
 @pytest.mark.parametrize(("weight_bits", "cell_bits"), [(8, 2), (8, 1), (8, 4), (4, 2)])

@@ -145,6 +145,8 @@ class Chip:
         ValueError
             Where the chip was not programmed, or nothing is known of the cells at that time.
         """
+        if self._pool is not None:
+            self._pool.rng = rng  # so that conversions' noise depends on this reading alone
         for module in self._modules.values():
             if isinstance(module, serial.SerialLayer):
                 module.cells = module.arrays.draw(seconds, rng)
@@ -254,9 +256,13 @@ class Chip:
         return part
 
     def _signal(self, layer: Layer, held: Tensor) -> Tensor:
-        """What IR drop leaves of each row's signal, in the shape of one output's weights."""
+        """What IR drop leaves of each row's signal, in the shape of one output's weights.
+
+        A packed depthwise column draws current in the few rows of its own filter, which lie together: what
+        they lose is small and nearly the same, and the column's gain takes it out.
+        """
         g_max = {"pcm": devices.PCM_G_MAX, "rram-analog": devices.RRAM_G_MAX}.get(self.config.family)
-        if g_max is None or not self._wires:
+        if g_max is None or not self._wires or is_depthwise(layer):
             return torch.ones(())
         return devices.ir_drop(held[0].numel(), g_max).view(held.shape[1:])
 

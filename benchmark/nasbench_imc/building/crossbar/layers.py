@@ -59,6 +59,7 @@ class NoisePool:
     Parameters
     ----------
     rng : torch.Generator
+        Draws the deviates, and then the stretches; another may be put in its place.
     size : int
         Deviates.
     device : torch.device or str
@@ -67,7 +68,7 @@ class NoisePool:
 
     def __init__(self, rng: torch.Generator, size: int = 2**22, device: torch.device | str = "cpu") -> None:
         self._values = torch.empty(size, device="cpu").normal_(generator=rng).to(device)
-        self._rng = rng
+        self.rng = rng
 
     def like(self, x: Tensor) -> Tensor:
         """Noise of the shape and memory layout of ``x``.
@@ -80,7 +81,7 @@ class NoisePool:
         room = len(self._values) - x.numel()
         if room < 0:
             raise ValueError(f"a batch of {x.numel()} values needs a larger pool than {len(self._values)}")
-        start = int(torch.randint(room + 1, (), generator=self._rng, device="cpu"))
+        start = int(torch.randint(room + 1, (), generator=self.rng, device="cpu"))
         stretch = self._values[start : start + x.numel()]
         if x.dim() == 4:
             return stretch.view(x.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
