@@ -371,6 +371,26 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path, 
             hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, log=quiet)
 
 
+@pytest.mark.parametrize("branch", ["m24x2-a32x1", "a32x1", None])
+def test_processors_are_those_of_the_runs(write, evaluation, tmp_path, monkeypatch, branch):
+    shared = {"parent": "uniform-9", "parent_seed": 0}
+    path = write("a.npz", about=with_about(evaluation(CODE), recipe=shared)["about"])
+    other = "c16x1-c24x1-c32x1"
+    write("b.npz", other, about=with_about(evaluation(other), recipe={"parent": None})["about"])
+    runs = [
+        TrainingRun(
+            "uniform-9", 0, branch, {"recipe": {"epochs": 9}}, {"seconds": [1.0], "processor": "GPU"}
+        ),
+        TrainingRun("short", 0, CODE, {"recipe": {}}, {"seconds": [1.0], "processor": "CPU"}),
+    ]
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    hybrid.pack(path.parent, tmp_path / "hybrid.h5", runs=runs, log=quiet)
+    trained = nbi.load("hybrid").training(CODE)
+    assert (trained.processor, trained.parent_processor) == ("CPU", "GPU")
+    alone = nbi.load("hybrid").training(other)
+    assert (alone.processor, alone.parent_processor) == ("", "")
+
+
 def test_long_training_is_kept_beside_the_table(write, tmp_path, bench, monkeypatch):
     """In the audit list's order; a seed that a network lacks is NaN, and nothing else is."""
     listed = audit_list()

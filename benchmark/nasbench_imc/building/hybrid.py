@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from nasbench_imc.building import archive, parts
 from nasbench_imc.building.audit import audit_list
+from nasbench_imc.building.branches import branch_of
 from nasbench_imc.building.clock import Clock, read_clock
 from nasbench_imc.building.evaluation_files import Evaluation, Grid, read_evaluations
 from nasbench_imc.building.packing import Dataset, cost_datasets, hardware_datasets, write_table
@@ -25,6 +26,8 @@ from nasbench_imc.spaces import Hybrid
 from nasbench_imc.tables.layout import TIMES
 
 VERSION = "0.1.0"
+
+RunKey = tuple[str, int, str]  # recipe, seed, network or branch
 
 # The tables of a release differ in nothing else between networks; these would make labels of two kinds.
 _EQUAL = ("protocol", "pixels", "evaluator")
@@ -315,7 +318,7 @@ def _training(
     ordered: Sequence[Sequence[Evaluation | None]],
     declared: Grid,
     evaluations: Sequence[Evaluation],
-    runs: Iterable[TrainingRun],
+    runs: Sequence[TrainingRun],
     clock: Clock | None,
 ) -> list[Dataset]:
     shared = supernet_seconds(evaluations, seeds, runs, None if clock is None else clock.shared_epoch)
@@ -337,6 +340,8 @@ def _training(
                     "pack it with the seconds of an idle machine: --clock"
                 )
     weights = [["" if each is None else each.weights_sha256 for each in row] for row in ordered]
+    by_key = {run.key: run for run in runs}
+    made = [[("", "") if each is None else processors(each, by_key) for each in row] for row in ordered]
     per_epoch = "training_seed architecture epoch"
     return [
         Dataset("training/seed", np.array(seeds, dtype=np.int32), "training seed"),
@@ -396,7 +401,32 @@ def _training(
             "SHA-256 over the bytes of the kept codes, scales and other weights, in this order",
             axes="training_seed architecture",
         ),
+        *(
+            Dataset(
+                f"training/{name}",
+                np.array([[each[k] for each in row] for row in made], dtype="S"),
+                f"processor that trained {what}; empty where the log of runs does not say",
+                axes="training_seed architecture",
+            )
+            for k, (name, what) in enumerate(
+                (("processor", "the network"), ("parent_processor", "what it inherits from"))
+            )
+        ),
     ]
+
+
+def processors(evaluation: Evaluation, runs: Mapping[RunKey, TrainingRun]) -> tuple[str, str]:
+    """Which processors trained a network, and the super-network or branch from which it inherits."""
+    recipe, code = evaluation.about.get("recipe") or {}, evaluation.code
+    parent, parent_seed = recipe.get("parent"), recipe.get("parent_seed")
+    own = runs.get((evaluation.about["protocol"], evaluation.seed, code))
+    above = [
+        runs.get((str(parent), evaluation.seed if parent_seed is None else parent_seed, branch))
+        for branch in (branch_of(code, 2), branch_of(code, 1), "")
+    ]
+    found = (own, next((run for run in above if run is not None), None))
+    first, second = ("" if run is None else str(run.values.get("processor", "")) for run in found)
+    return first, second
 
 
 def _filled(

@@ -78,6 +78,8 @@ class Training:
         What the draws of one accuracy take together beside them [core-s].
     weights_sha256 : str
         SHA-256 over the bytes of the kept codes, scales and other weights, in this order.
+    processor, parent_processor : str
+        What trained the network, and what it inherits from; "" where it is not known.
     """
 
     epochs: np.ndarray
@@ -87,6 +89,8 @@ class Training:
     evaluation_seconds: float
     anchor_seconds: float
     weights_sha256: str
+    processor: str
+    parent_processor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +421,8 @@ class Benchmark:
             evaluation_seconds=float(read("evaluation_seconds")[index, row]),
             anchor_seconds=float(read("anchor_seconds")[index, row]),
             weights_sha256=read("weights_sha256")[index, row].decode("ascii"),
+            processor=read("processor")[index, row].decode("ascii"),
+            parent_processor=read("parent_processor")[index, row].decode("ascii"),
         )
 
     def proxies(self, arch: str) -> Proxies:
