@@ -151,24 +151,34 @@ def test_a_compression_that_loses_twelve_points_adds_nothing_and_four_bits_add_w
         assert energy.loc[(8, 0.5), "accuracy_change"] == pytest.approx(-12, abs=0.3)
         assert energy.loc[(8, 0.0), "cost_factor"] == 1
         assert energy.loc[(8, 0.5), "cost_factor"] < 1
-        assert ((rows["share"] >= 0) & (rows["share"] <= 1 + 1e-12)).all()
-        assert (rows["adds"] <= rows["share"] + 1e-12).all()
+        # Chosen by labels with noise, a part may do better than the whole, though hardly.
+        assert ((rows["share"] >= 0) & (rows["share"] < 1.1)).all()
+        assert (rows["adds"] <= rows["share"] + 0.1).all()
         assert energy["joint_points"].sum() == energy["all_joint_points"].iloc[0]
 
 
 def test_hypervolume_shares_are_areas_under_steps(bench, found):
-    """Of all designs of a compression, not of its front alone; costs on a log scale."""
+    """Score labels of the front that search labels show; costs on a log scale."""
     front = found.fronts[(found.fronts["chip"] == PCM) & (found.fronts["cost"] == "energy")]
     joint = front[front["joint"]]
     best, worst = joint["accuracy"].max(), joint["accuracy"].min()
     low, high = np.log(joint["value"].min()), np.log(joint["value"].max())
 
     def area(kinds):
-        steps = []
+        rows = []
         for bits, sparsity in kinds:
-            own = bench.table(["accuracy", "energy"], PCM, weight_bits=bits, sparsity=sparsity).astype(float)
-            places = (np.log(own["energy"]) - low) / (high - low)
-            steps += zip(places, (best - own["accuracy"]) / (best - worst), strict=True)
+            own = {"weight_bits": bits, "sparsity": sparsity}
+            score = bench.table(["accuracy", "energy"], PCM, **own).astype(float)
+            seen = bench.table("accuracy", PCM, labels="search", **own).astype(float)["accuracy"]
+            rows += zip(score["energy"], seen, score["accuracy"], strict=True)
+        least = max(seen for _, seen, _ in rows) - 10
+        chosen = [
+            row
+            for row in rows
+            if row[1] >= least
+            and not any(a <= row[0] and b >= row[1] and (a, b) != row[:2] for a, b, _ in rows)
+        ]
+        steps = [((np.log(a) - low) / (high - low), (best - c) / (best - worst)) for a, _, c in chosen]
         total, floor = 0.0, 1.1
         for place, loss in sorted(steps):
             if place < 1.1 and loss < floor:
@@ -198,7 +208,7 @@ def test_transformers_win_digitally_and_lose_on_pairs_at_equal_energy(found):
     assert math.isnan(cnn["difference"])  # nothing is held beside itself
 
 
-def test_noise_is_what_was_planted(found):
+def test_noise_is_what_was_planted(bench, found):
     pcm, sram, digital = (only(found.noise, chip=chip) for chip in (PCM, SRAM, DIGITAL))
     assert pcm["draw_sd"] == pytest.approx(DRAW_SD, rel=0.1)
     assert pcm["draw_error"] == pytest.approx(pcm["draw_sd"] / math.sqrt(8))
@@ -208,10 +218,42 @@ def test_noise_is_what_was_planted(found):
     assert digital["seed_sd"] == pytest.approx(SEED_SD * math.sqrt(2 / 3), rel=0.25)
     assert digital["seed_networks"] == len(SEEDED)
     assert pcm["seed_sd"] > digital["seed_sd"]  # draws differ between trainings
-    best = found.networks[PCM].nlargest(pcm["best_networks"])
+    seen = bench.table("accuracy", PCM, labels="search")["accuracy"].astype(float)
+    best = found.networks.loc[seen.nlargest(pcm["best_networks"]).index, PCM]
     assert pcm["best_range"] == pytest.approx(best.max() - best.min(), abs=1e-4)
     assert sram["resolved_draws"] == 1
     assert 0 <= pcm["resolved_draws"] < 1
+
+
+def test_every_class_has_a_noise_floor(found):
+    """Search and score labels are means of eight draws each."""
+    assert len(found.floors["accuracy_class"].unique()) == 32
+    pcm = only(found.floors, accuracy_class="pcm-r256-adc8", at="1d")
+    assert pcm["label_sd"] == pytest.approx(DRAW_SD * math.sqrt(2 / 8), rel=0.2)
+    assert pcm["draw_error"] == pytest.approx(DRAW_SD / math.sqrt(8), rel=0.1)
+    assert only(found.floors, accuracy_class="sram-digital-int8")["label_sd"] == pytest.approx(0, abs=1e-3)
+
+
+def test_labels_bound_what_a_class_can_be_ranked_by(found):
+    same = only(found.correlation, accuracy_class="sram-digital-int8")
+    assert (same["tau_labels"], same["tau_labels_top"]) == (1, 1)
+    pcm = only(found.correlation, accuracy_class="pcm-r256-adc8", at="1d")
+    assert pcm["tau_labels_top"] < pcm["tau_labels"] < 1
+
+
+def test_a_shift_of_all_networks_is_no_noise():
+    from types import SimpleNamespace
+
+    from nasbench_imc.building.facts import _seed_noise
+
+    labels = {0: np.array([1.0, 2.0, 3.0]), 1: np.array([6.0, 7.0, 8.0])}
+    bench = SimpleNamespace(
+        training_seeds=(0, 1),
+        trained=lambda seed: ("a", "b", "c"),
+        array=lambda *given, training_seed, **options: labels[training_seed],
+    )
+    sd, shift, networks = _seed_noise(bench, DIGITAL)
+    assert (sd, shift, networks) == (0, pytest.approx(5 / math.sqrt(2)), 3)
 
 
 def test_single_draws_are_those_of_the_file(bench):

@@ -1,7 +1,9 @@
 """Facts of a table of measured accuracies: six questions that a reader will ask of ``hybrid``.
 
-Each answer is a data frame computed from arrays of the public API; figures and sentences are made of these
-by :mod:`~nasbench_imc.building.facts_page`. What a table lacks (networks of a pilot, training seeds,
+Whatever is chosen (the best network, a front, the best few) is chosen by search labels and judged by score
+labels: the largest of 1,728 noisy numbers would seem better than it is. Each answer is a data frame computed
+from arrays of the public API; figures and sentences are made of these by
+:mod:`~nasbench_imc.building.facts_page`. What a table lacks (networks of a pilot, training seeds,
 compressions) is left out of the answers and listed in :attr:`Facts.missing`; a figure that too few networks
 stand behind is NaN.
 """
@@ -23,6 +25,7 @@ from nasbench_imc.scoring.front import front_mask, hypervolume, normalise
 from nasbench_imc.spaces.hybrid import OPERATORS, stages
 from nasbench_imc.tables import Benchmark
 from nasbench_imc.tables.fidelity import fidelities, fidelity_label
+from nasbench_imc.tables.labels import Kind
 
 #: Time since programming at which chips are compared.
 AT = "1d"
@@ -69,7 +72,7 @@ class Facts:
         ``digital`` and one column a reference chip.
     chips : tuple of str
         Ids of the reference chips that have an accuracy.
-    distribution, correlation, compression, fronts, transformers, noise, fidelity : pandas.DataFrame
+    distribution, correlation, compression, fronts, transformers, noise, floors, fidelity : pandas.DataFrame
         From the functions of the same names.
     missing : tuple of str
         What a full table would have and this one lacks, as sentences.
@@ -86,6 +89,7 @@ class Facts:
     fronts: pd.DataFrame
     transformers: pd.DataFrame
     noise: pd.DataFrame
+    floors: pd.DataFrame
     fidelity: pd.DataFrame
     missing: tuple[str, ...]
 
@@ -116,6 +120,7 @@ def facts(bench: Benchmark) -> Facts:
         fronts=fronts,
         transformers=transformers(bench, held),
         noise=noise(bench, chips),
+        floors=floors(bench),
         fidelity=fidelity(bench, chips),
         missing=missing(bench, chips, held),
     )
@@ -137,11 +142,19 @@ def reference_chips(bench: Benchmark) -> tuple[str, ...]:
 
 
 def accuracy(
-    bench: Benchmark, chip: str, at: str = AT, *, weight_bits: int = 8, sparsity: float = 0.0
+    bench: Benchmark,
+    chip: str,
+    at: str = AT,
+    *,
+    labels: Kind = "score",
+    weight_bits: int = 8,
+    sparsity: float = 0.0,
 ) -> np.ndarray | None:
-    """Score labels of all networks [%], (A,), float64; None where the table has none."""
+    """Labels of all networks [%], (A,), float64; None where the table has none."""
     try:
-        found = bench.array("accuracy", hardware=chip, at=at, weight_bits=weight_bits, sparsity=sparsity)
+        found = bench.array(
+            "accuracy", hardware=chip, at=at, labels=labels, weight_bits=weight_bits, sparsity=sparsity
+        )
     except UnavailableError:
         return None
     return found.astype(np.float64)
@@ -232,13 +245,16 @@ def correlation(bench: Benchmark, held: pd.DataFrame) -> pd.DataFrame:
 
     ``hardware``: a configuration of the class; ``tau``, ``rho``: over all networks; ``tau_top``, ``rho_top``:
     over the top by digital accuracy; ``overlap``: share of that top that is in the class's own top;
-    ``regret``: what the digitally best network is below the class's best [points].
+    ``tau_labels``, ``tau_labels_top``: of the class's search and score labels, over the same networks, which
+    is what their noise leaves of a perfect ranking; ``regret``: what the network that is digitally best on
+    validation images is below the one that is best on the class by search labels [points].
     """
     digital, rows = held[DIGITAL].to_numpy(), []
+    named = int(np.argmax(bench.array("accuracy_digital", labels="search")))
     top = best_of(digital, TOP)
     for name, at, chip in accuracy_classes(bench):
-        values = accuracy(bench, chip, at)
-        if values is None:
+        values, seen = (accuracy(bench, chip, at, labels=labels) for labels in ("score", "search"))
+        if values is None or seen is None:
             continue
         tau, rho = rank_correlation(digital, values)
         tau_top, rho_top = rank_correlation(digital[top], values[top])
@@ -254,7 +270,9 @@ def correlation(bench: Benchmark, held: pd.DataFrame) -> pd.DataFrame:
                 "tau_top": tau_top,
                 "rho_top": rho_top,
                 "overlap": len(np.intersect1d(top, best_of(values, TOP))) / len(top),
-                "regret": values.max() - values[np.argmax(digital)],
+                "tau_labels": rank_correlation(seen, values)[0],
+                "tau_labels_top": rank_correlation(seen[top], values[top])[0],
+                "regret": values[np.argmax(seen)] - values[named],
             }
         )
     return pd.DataFrame(rows)
@@ -266,7 +284,8 @@ def correlation(bench: Benchmark, held: pd.DataFrame) -> pd.DataFrame:
 def compression(bench: Benchmark, chips: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fronts of accuracy against each cost by compression, and what each compression adds to their union.
 
-    Hypervolume as in scoring: between ideal and nadir of the union's front, costs on a log scale.
+    Fronts are those of search labels, with the score labels of their networks. Hypervolume as in scoring:
+    between ideal and nadir of the union's front, costs on a log scale.
 
     Returns
     -------
@@ -280,19 +299,21 @@ def compression(bench: Benchmark, chips: Sequence[str]) -> tuple[pd.DataFrame, p
     """
     fronts, table = [], []
     for chip in chips:
-        labels = {
-            (bits, sparsity): values
-            for bits, sparsity in bench.compressions
-            if (values := accuracy(bench, chip, weight_bits=bits, sparsity=sparsity)) is not None
-        }
-        kinds, label = list(labels), np.stack(list(labels.values()))
+        kinds = [
+            kind
+            for kind in bench.compressions
+            if accuracy(bench, chip, weight_bits=kind[0], sparsity=kind[1]) is not None
+        ]
+        label, seen = (
+            np.stack([_accuracy(bench, chip, labels, kind) for kind in kinds]) for labels in _KINDS
+        )
         for cost in COSTS:
             price = np.stack([_cost(bench, cost, chip, kind) for kind in kinds])
-            joint = front_mask(label.ravel(), price.reshape(-1, 1), label.max()).reshape(label.shape)
-            share, adds = _hypervolumes(label, price, joint, cost)
+            joint = front_mask(seen.ravel(), price.reshape(-1, 1), seen.max()).reshape(seen.shape)
+            share, adds = _hypervolumes(label, seen, price, joint, cost)
             for k, (bits, sparsity) in enumerate(kinds):
                 here = {"chip": chip, "cost": cost, "weight_bits": bits, "sparsity": sparsity}
-                own = np.flatnonzero(front_mask(label[k], price[k][:, None], label[k].max()))
+                own = np.flatnonzero(front_mask(seen[k], price[k][:, None], seen[k].max()))
                 own = own[np.argsort(price[k][own], kind="stable")]
                 fronts += [
                     here
@@ -311,12 +332,21 @@ def compression(bench: Benchmark, chips: Sequence[str]) -> tuple[pd.DataFrame, p
                         "adds": adds[k],
                         "joint_points": int(joint[k].sum()),
                         "all_joint_points": int(joint.sum()),
-                        "best_accuracy": label[k].max(),
+                        "best_accuracy": label[k][np.argmax(seen[k])],
                         "accuracy_change": (label[k] - label[0]).mean(),
                         "cost_factor": float(np.median(price[k] / price[0])),
                     }
                 )
     return pd.DataFrame(fronts), pd.DataFrame(table)
+
+
+_KINDS: tuple[Kind, Kind] = ("score", "search")
+
+
+def _accuracy(bench: Benchmark, chip: str, labels: Kind, kind: tuple[int, float]) -> np.ndarray:
+    found = accuracy(bench, chip, labels=labels, weight_bits=kind[0], sparsity=kind[1])
+    assert found is not None
+    return found
 
 
 def _cost(bench: Benchmark, cost: str, chip: str, kind: tuple[int, float]) -> np.ndarray:
@@ -325,24 +355,30 @@ def _cost(bench: Benchmark, cost: str, chip: str, kind: tuple[int, float]) -> np
 
 
 def _hypervolumes(
-    label: np.ndarray, price: np.ndarray, joint: np.ndarray, cost: str
+    label: np.ndarray, seen: np.ndarray, price: np.ndarray, joint: np.ndarray, cost: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Shares of the union's hypervolume that each compression reaches, and that is lost without it, (P,)."""
+
+    def reached(kinds: Sequence[int]) -> float:
+        """Score labels of the front that search labels show of some compressions."""
+        own, costs, points = (np.concatenate([each[k] for k in kinds]) for each in (seen, price, whole))
+        return hypervolume(points[front_mask(own, costs[:, None], own.max())])
+
     ideal = {"accuracy": label[joint].max(), cost: price[joint].min()}
     nadir = {"accuracy": label[joint].min(), cost: price[joint].max()}
     unknown = np.full(len(label), math.nan)
     if ideal["accuracy"] == nadir["accuracy"] or ideal[cost] == nadir[cost]:
         return unknown, unknown  # one network beats all others: a front without extent
-    points = [
+    whole = [
         normalise(own, prices[:, None], [cost], ideal, nadir)
         for own, prices in zip(label, price, strict=True)
     ]
-    whole = hypervolume(np.concatenate(points))
-    alone = np.array([hypervolume(own) for own in points]) / whole
-    if len(points) == 1:
+    every = range(len(label))
+    most = reached(every)
+    alone = np.array([reached([k]) for k in every]) / most
+    if len(label) == 1:
         return alone, np.ones(1)
-    without = [hypervolume(np.concatenate(points[:k] + points[k + 1 :])) for k in range(len(points))]
-    return alone, 1 - np.array(without) / whole
+    return alone, 1 - np.array([reached([other for other in every if other != k]) for k in every]) / most
 
 
 # ---- 4: transformers --------------------------------------------------------------------------------------
@@ -437,17 +473,19 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
 def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
     """Noise of trainings and of device draws beside the spread of the best networks, by chip [points].
 
-    ``seed_sd``: over training seeds, root mean square over the ``seed_networks`` that have two and more.
+    ``seed_sd``: over training seeds, root mean square over the ``seed_networks`` that have all of them, less
+    ``seed_shift``, the SD of what these together change by from seed to seed, which ranks none above another.
     ``draw_sd``: over single draws of the score label, each with images of its own; ``draw_error``: of the
-    mean over all draws. ``best_sd``, ``best_range``: of the ``best_networks`` best on this chip, and
+    mean over all draws. ``best_sd``, ``best_range``: of the ``best_networks`` best on this chip by search
+    labels, and
     ``resolved_draws``, ``resolved_seeds``: share of their pairs that differ by more than :data:`RESOLVED`
     standard errors of a difference, by noise of draws and of seeds.
     """
     rows = []
     for chip in (DIGITAL, *chips):
         values = _labels(bench, chip, 0)
-        best = values[best_of(values, BEST)]
-        seed_sd, seed_networks = _seed_noise(bench, chip)
+        best = values[best_of(_labels(bench, chip, 0, "search"), BEST)]
+        seed_sd, seed_shift, seed_networks = _seed_noise(bench, chip)
         draw_sd = math.nan if chip == DIGITAL else root_mean_variance(_draws(bench, chip))
         draw_error = draw_sd / math.sqrt(bench.draws)
         several = len(best) > 1
@@ -456,6 +494,7 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
                 "chip": chip,
                 "seed_networks": seed_networks,
                 "seed_sd": seed_sd,
+                "seed_shift": seed_shift,
                 "draw_sd": draw_sd,
                 "draw_error": draw_error,
                 "best_networks": len(best),
@@ -463,6 +502,31 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
                 "best_range": np.ptp(best) if several else math.nan,
                 "resolved_draws": resolved(best, draw_error),
                 "resolved_seeds": resolved(best, seed_sd),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def floors(bench: Benchmark) -> pd.DataFrame:
+    """The noise floor of every accuracy class and time [points].
+
+    ``label_sd``: SD over networks of search minus score label, their mean difference left out: what the noise
+    floor of a task is. ``draw_error``: standard error of the score label's mean over draws, the part of it
+    that images and devices of the score label make.
+    """
+    rows = []
+    for name, at, chip in accuracy_classes(bench):
+        score, search = (accuracy(bench, chip, at, labels=labels) for labels in _KINDS)
+        if score is None or search is None:
+            continue
+        rows.append(
+            {
+                "accuracy_class": name,
+                "at": at,
+                "hardware": chip,
+                "networks": len(score),
+                "label_sd": (search - score).std(ddof=1) if len(score) > 1 else math.nan,
+                "draw_error": root_mean_variance(_draws(bench, chip, at)) / math.sqrt(bench.draws),
             }
         )
     return pd.DataFrame(rows)
@@ -484,28 +548,32 @@ def resolved(values: np.ndarray, error: float) -> float:
     return float((np.abs(values[first] - values[second]) > RESOLVED * math.sqrt(2) * error).mean())
 
 
-def _labels(bench: Benchmark, chip: str, seed: int) -> np.ndarray:
-    """Score labels of the networks that were trained with a seed."""
+def _labels(bench: Benchmark, chip: str, seed: int, labels: Kind = "score") -> np.ndarray:
+    """Labels of the networks that were trained with a seed."""
     codes = bench.trained(seed)
     if chip == DIGITAL:
-        found = bench.array("accuracy_digital", codes, training_seed=seed)
+        found = bench.array("accuracy_digital", codes, labels=labels, training_seed=seed)
     else:
-        found = bench.array("accuracy", codes, chip, at=AT, training_seed=seed)
+        found = bench.array("accuracy", codes, chip, at=AT, labels=labels, training_seed=seed)
     return found.astype(np.float64)
 
 
-def _seed_noise(bench: Benchmark, chip: str) -> tuple[float, int]:
+def _seed_noise(bench: Benchmark, chip: str) -> tuple[float, float, int]:
+    """SD of a run about its network's mean, SD of the seeds' shifts, networks with all seeds."""
     trained = {
         seed: pd.Series(_labels(bench, chip, seed), bench.trained(seed)) for seed in bench.training_seeds
     }
-    values = pd.DataFrame(trained).to_numpy()
-    return root_mean_variance(values), int(((~np.isnan(values)).sum(axis=1) > 1).sum())
+    values = pd.DataFrame(trained).dropna().to_numpy()
+    if len(trained) < 2 or not len(values):
+        return math.nan, math.nan, 0
+    shifts = values.mean(axis=0)
+    return root_mean_variance(values - shifts), float(shifts.std(ddof=1)), len(values)
 
 
-def _draws(bench: Benchmark, chip: str) -> np.ndarray:
+def _draws(bench: Benchmark, chip: str, at: str = AT) -> np.ndarray:
     """Single draws of the score label, (A, D): differences of the means over the first of them."""
     means = [
-        bench.array("accuracy", hardware=chip, at=AT, draws=count).astype(np.float64)
+        bench.array("accuracy", hardware=chip, at=at, draws=count).astype(np.float64)
         for count in range(1, bench.draws + 1)
     ]
     sums = np.stack(means, axis=-1) * np.arange(1, bench.draws + 1)

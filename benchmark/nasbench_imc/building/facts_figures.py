@@ -96,7 +96,7 @@ def _taus(facts: Facts) -> bytes | None:
         taus.set_ylim(len(frame) - 0.4, -0.6)
         taus.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
         regrets.barh(places, frame["regret"], color="#9ecae1", height=0.65)
-        regrets.set_xlabel("Digitally best network below\nthe class's best [points]")
+        regrets.set_xlabel("Digitally best network below\nthe class's chosen [points]")
         return png(figure)
 
 

@@ -44,6 +44,7 @@ def write_page(facts: Facts, folder: Path) -> list[Path]:
         "fronts": facts.fronts,
         "transformers": facts.transformers,
         "noise": facts.noise,
+        "floors": facts.floors,
         "fidelity": facts.fidelity,
     }
     files: dict[str, bytes] = {
@@ -107,7 +108,7 @@ def readme(facts: Facts, reading: str | None, files: set[str] | None = None) -> 
         " ".join(said[5]),
         _noise_table(facts),
         figure("noise"),
-        "All columns: `noise.csv`.",
+        "All columns: `noise.csv`; the noise floor of every accuracy class and time: `floors.csv`.",
         "## 6. What does a cheap label tell?",
         " ".join(said[6]),
         figure("fidelity"),
@@ -123,9 +124,12 @@ def readme(facts: Facts, reading: str | None, files: set[str] | None = None) -> 
 _METHOD = f"""\
 - Families: CNN without any attention stage, transformer of attention alone, mixed the rest. "Mostly" goes by
   the operator (`c`, `m`, `a`) with most blocks; `tie`: two are level.
+- Networks, fronts and the best few are chosen by search labels (validation images, draws of their own) and
+  judged by score labels: the largest of many noisy numbers would seem better than it is.
 - Rank correlations: Kendall's tau-b and Spearman's rho, from {MIN_NETWORKS} networks on. The top {TOP:.0%}
   are chosen by digital accuracy in 2 and by score label in 6. Such a choice narrows the range of what is
-  correlated, so tau within the top is lower than overall even where noise is the same.
+  correlated, so tau within the top is lower than overall even where noise is the same. "Labels" is tau
+  between search and score labels of the same networks: what noise alone leaves of a perfect ranking.
 - Fronts: networks within 10 points of the best. Hypervolume as in scoring: between ideal and nadir of the
   front of all compressions together, costs on a log scale.
 - Equal energy: a network's accuracy minus the mean of the CNNs (of the networks mostly `c`) whose energy on
@@ -133,7 +137,7 @@ _METHOD = f"""\
   networks so matched, with a seeded generator; the CNNs are taken as given.
 - Noise of training is over seeds of one network and holds the noise of draws with it. A draw has devices and
   images of its own. Two networks are told apart where they differ by more than {RESOLVED:g} standard errors
-  of a difference. The best {BEST:.0%} are chosen by the same labels, so their spread holds noise too.
+  of a difference. The score labels of the best {BEST:.0%} hold noise too, and so does their spread.
 - Fidelities: `curve-k` is the validation accuracy at entry k of the learning curve, `draws-n` the mean of n
   noise draws on validation images, averaged over label seeds. Seconds are from scratch, without the
   super-network.
@@ -345,18 +349,18 @@ def _correlation_table(facts: Facts) -> str:
     rows = [
         (
             _chip(row["hardware"]),
-            *(number(row[name], 2) for name in ("tau", "rho", "tau_top", "rho_top")),
+            *(number(row[name], 2) for name in ("tau", "tau_labels", "tau_top", "tau_labels_top")),
             _percent(row["overlap"]),
             f"{row['regret']:.1f}",
         )
         for row in _rows(frame[frame["hardware"].isin(facts.chips)])
     ]
     within = f"best {TOP:.0%}"
-    header = ("chip", "tau", "rho", f"tau, {within}", f"rho, {within}", "shared", "lost [points]")
+    header = ("chip", "tau", "labels", f"tau, {within}", f"labels, {within}", "shared", "lost [points]")
     return (
         f"Digital accuracy beside that on each reference chip; shared: of the digitally {within}, those that "
-        f"are among the {within} of the chip; lost: by taking the digitally best network.\n\n"
-        + markdown_table(header, rows)
+        f"are among the {within} of the chip; labels: tau between its search and score labels, the ceiling; "
+        "lost: by taking the digitally best network.\n\n" + markdown_table(header, rows)
     )
 
 
@@ -408,7 +412,16 @@ def _noise_table(facts: Facts) -> str:
         "told apart (draws)",
         "told apart (trainings)",
     )
-    return "Points of accuracy.\n\n" + markdown_table(header, rows)
+    floors = facts.floors["label_sd"].dropna()
+    said = ""
+    if len(floors):
+        low, high = _lowest(facts.floors, "label_sd"), _highest(facts.floors, "label_sd")
+        said = (
+            f" The noise floor of a label (SD of search minus score label) is {floors.median():.2f} in the "
+            f"median accuracy class, from {low['label_sd']:.2f} (`{low['accuracy_class']}`) to "
+            f"{high['label_sd']:.2f} (`{high['accuracy_class']}`, {high['at']})."
+        )
+    return f"Points of accuracy.{said}\n\n" + markdown_table(header, rows)
 
 
 def _chip(name: str) -> str:
