@@ -371,6 +371,62 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path, 
             hybrid.pack(path.parent, tmp_path / "t.h5", runs=runs, log=quiet)
 
 
+def test_a_release_lacks_nothing(pilot, evaluation, write, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from nasbench_imc.building.evaluation import declared_grid
+
+    with pytest.raises(TableError) as refused:
+        hybrid.pack(pilot, tmp_path / "t.h5", release=True, log=quiet)
+    said = str(refused.value).partition("lacks ")[2].split("; ")
+    assert said == [
+        "the declared grid of 60 cells, 8 draws each",
+        "1721 of 1728 networks of training seed 0",
+        "100 of 100 networks of training seed 1",
+        "100 of 100 networks of training seed 2",
+        "the long training of 40 of 40 networks",
+        "counts of parameters",
+        "zero-cost proxies",
+        "the clock's seconds",
+    ]
+    assert not (tmp_path / "t.h5").exists()
+    # A space of one network, whole in all respects.
+    monkeypatch.setattr(hybrid, "networks", lambda name: (CODE,))
+    monkeypatch.setattr(hybrid, "audit_list", lambda: (CODE,))
+    cells = declared_grid()
+    for seed in (0, 1, 2):
+        members = evaluation(CODE, seed)
+        held = list(zip(members["cell_compression"], members["cell_class"].astype(str), strict=True))
+        rows = [held.index((cell.compression, cell.config.accuracy_class)) for cell in cells]
+        for name in ("cell_compression", "cell_class", "score_accuracy", "search_accuracy"):
+            members[name] = members[name][rows]
+        members["cell_time"] = np.array([cell.time for cell in cells], dtype="S")
+        path = write(f"{seed}.npz", seed=seed, **with_about(members, parameters=12_345))
+    runs = [TrainingRun("reference", 0, CODE, {"recipe": {}}, {"seconds": [1.0], "test_accuracy": 70.0})]
+    archive.write(
+        tmp_path / "clock.npz",
+        {"about": np.array("{}"), "codes": np.array([CODE], "S"), "names": np.array(NAMES, "S")},
+        measured={"seconds": np.ones((1, len(NAMES)))},
+    )
+    whole = {
+        "runs": runs,
+        "clock": tmp_path / "clock.npz",
+        "proxies": proxies_file(tmp_path / "proxies.npz", [CODE], np.ones((1, 2))),
+    }
+    hybrid.pack(path.parent, tmp_path / "hybrid.h5", release=True, log=quiet, **whole)
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    assert nbi.load("hybrid").version == hybrid.VERSION
+    assert nbi.load("hybrid").training(CODE).parameters == 12_345
+    for name, lost in (("proxies", "zero-cost proxies"), ("clock", "the clock's seconds"), ("runs", "long")):
+        with pytest.raises(TableError, match=f"no release: it lacks .*{lost}"):
+            hybrid.pack(
+                path.parent,
+                tmp_path / "t.h5",
+                release=True,
+                log=quiet,
+                **whole | {name: [] if name == "runs" else None},
+            )
+
+
 @pytest.mark.parametrize("branch", ["m24x2-a32x1", "a32x1", None])
 def test_processors_are_those_of_the_runs(write, evaluation, tmp_path, monkeypatch, branch):
     shared = {"parent": "uniform-9", "parent_seed": 0}

@@ -84,6 +84,7 @@ class EvaluateJob:
                             "pixels": data.source,
                             "torch": torch.__version__,
                             "device": self.device,
+                            "parameters": sum(each.numel() for each in network.parameters()),
                             "evaluator": evaluator(),
                         },
                         sort_keys=True,

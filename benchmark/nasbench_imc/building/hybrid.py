@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_imc.building import archive, parts
-from nasbench_imc.building.audit import audit_list
+from nasbench_imc.building.audit import audit_list, networks
 from nasbench_imc.building.branches import branch_of
+from nasbench_imc.building.cifar10 import ARCHIVE_MD5
 from nasbench_imc.building.clock import Clock, read_clock
 from nasbench_imc.building.evaluation_files import Evaluation, Grid, read_evaluations
 from nasbench_imc.building.packing import Dataset, cost_datasets, hardware_datasets, write_table
@@ -27,7 +28,17 @@ from nasbench_imc.tables.layout import TIMES
 
 VERSION = "0.1.0"
 
+#: Training seeds of the networks that are trained again.
+REPEATED_SEEDS = (1, 2)
+
 RunKey = tuple[str, int, str]  # recipe, seed, network or branch
+
+#: What evaluations call their pixels, in words.
+PIXELS = {
+    "folder": "a copy as JPEG images of quality 75, whose archive has the SHA-256 "
+    "e82212b8f8580e3e79f41a32c7db0e6a5b8fb10188d1723b706e150379c98be9",
+    "official": f"the official archive, MD5 {ARCHIVE_MD5}",
+}
 
 # The tables of a release differ in nothing else between networks; these would make labels of two kinds.
 _EQUAL = ("protocol", "pixels", "evaluator")
@@ -40,9 +51,10 @@ def pack(
     runs: Iterable[TrainingRun] = (),
     proxies: Path | None = None,
     clock: Path | None = None,
+    release: bool = False,
     log: Callable[[str], None] = print,
 ) -> Path:
-    """Write the table; fewer networks than the space has make a pilot.
+    """Write the table; what is not a release is called a pilot.
 
     Parameters
     ----------
@@ -57,20 +69,24 @@ def pack(
     clock : pathlib.Path, optional
         Seconds of all networks on an idle machine, in the same form. Without, the table's seconds are those
         of the runs themselves, whatever else the machine was doing.
+    release : bool
+        Whether it is to be published, and must be whole (:func:`lacking`).
     log : callable
         Told what is being done.
 
     Raises
     ------
     TableError
-        Where there are none, one is damaged or incomplete, they do not fit together, or a super-network's
-        run, a network's proxies or its seconds are missing (a GPU's say nothing of a core's); the message
-        names the file.
+        Where a release lacks something; where there are no evaluations, one is damaged or incomplete, they do
+        not fit together, or a super-network's run, a network's proxies or its seconds are missing (a GPU's
+        say nothing of a core's); the message names the file.
     """
     evaluations, runs = read_evaluations(evaluated), list(runs)
     log(f"read {len(evaluations):,} evaluations")
     configs = grid()
     check_together(evaluations, configs)
+    if release and (absent := lacking(evaluations, runs, proxies, clock)):
+        raise TableError(f"this is no release: it lacks {'; '.join(absent)}")
     first, space = evaluations[0], Hybrid()
     found = {(evaluation.seed, evaluation.code): evaluation for evaluation in evaluations}
     codes = [code for code in space.architectures if (0, code) in found]
@@ -94,17 +110,57 @@ def pack(
         out,
         datasets,
         space=space.name,
-        version=VERSION if len(codes) == len(space) else f"{VERSION}-pilot",
+        version=VERSION if release else f"{VERSION}-pilot",
         sources={
             "accuracy": "trained and evaluated by nasbench-imc; SHA-256 over those of the evaluations: "
             + _digest(ordered),
-            "data": "CIFAR-10, Krizhevsky, 2009; 45,000 training, 5,000 validation and 10,000 test images",
+            "data": "CIFAR-10, Krizhevsky, 2009; 45,000 training, 5,000 validation and 10,000 test images, "
+            + PIXELS.get(first.about["pixels"], first.about["pixels"]),
             "hardware": "the cost model of nasbench-imc; constants in nasbench_imc/hardware/constants.csv",
             **_abouts(evaluations),
         },
         licences={"accuracy": "Apache-2.0", "hardware": "Apache-2.0"},
-        generator=("building/evaluation_files.py", "building/hybrid.py", "spaces/hybrid.py"),
+        generator=(
+            "building/audit.py",
+            "building/audit_list.txt",
+            "building/clock.py",
+            "building/evaluation_files.py",
+            "building/hybrid.py",
+            "building/parts.py",
+            "building/training_log.py",
+            "spaces/hybrid.py",
+        ),
     )
+
+
+def lacking(
+    evaluations: Sequence[Evaluation], runs: Iterable[TrainingRun], proxies: Path | None, clock: Path | None
+) -> list[str]:
+    """What a release must have and this lacks, as phrases: every one of these in the whole space."""
+    from nasbench_imc.building.evaluation import COMPRESSIONS, DRAWS, declared_grid
+
+    found = []
+    cells = declared_grid()
+    grid_of = evaluations[0].grid
+    declared = [(c.compression, c.config.accuracy_class, c.time) for c in cells]
+    if (
+        list(zip(grid_of.cell_compression, grid_of.cell_class, grid_of.cell_time, strict=True)) != declared
+        or grid_of.compressions != COMPRESSIONS
+        or grid_of.draws != DRAWS
+    ):
+        found.append(f"the declared grid of {len(cells)} cells, {DRAWS} draws each")
+    everything, again = networks("all"), networks("repeated")
+    for seed, wanted in ((0, everything), *((seed, again) for seed in REPEATED_SEEDS)):
+        have = {each.code for each in evaluations if each.seed == seed}
+        if missing := set(wanted) - have:
+            found.append(f"{len(missing)} of {len(wanted)} networks of training seed {seed}")
+    long = {run.code for run in runs if run.recipe == REFERENCE and run.seed == 0}
+    if missing := set(audit_list()) - long:
+        found.append(f"the long training of {len(missing)} of {len(audit_list())} networks")
+    if any("parameters" not in each.about for each in evaluations):
+        found.append("counts of parameters")
+    found += ["zero-cost proxies"] * (proxies is None) + ["the clock's seconds"] * (clock is None)
+    return found
 
 
 def check_together(evaluations: Sequence[Evaluation], configs: Sequence[HardwareConfig]) -> None:
@@ -340,12 +396,21 @@ def _training(
                     "pack it with the seconds of an idle machine: --clock"
                 )
     weights = [["" if each is None else each.weights_sha256 for each in row] for row in ordered]
+    counts = [0 if each is None else each.about.get("parameters", 0) for each in ordered[0]]
     by_key = {run.key: run for run in runs}
     made = [[("", "") if each is None else processors(each, by_key) for each in row] for row in ordered]
     per_epoch = "training_seed architecture epoch"
     return [
         Dataset("training/seed", np.array(seeds, dtype=np.int32), "training seed"),
         Dataset("training/valid", valid, "1 where the network was trained with the seed"),
+        Dataset(
+            "training/parameters",
+            np.array(counts, dtype=np.int32),
+            "parameters that are trained; 0 where that is not known",
+            unit="count",
+            direction="minimise",
+            axes="architecture",
+        ),
         Dataset(
             "training/epoch",
             np.array(declared.epochs, dtype=np.float32),
@@ -455,7 +520,7 @@ def _abouts(evaluations: Iterable[Evaluation], most: int = 20) -> dict[str, str]
     found: dict[str, set[str]] = {}
     for each in evaluations:
         for name, value in each.about.items():
-            if name not in ("code", "seed"):
+            if name not in ("code", "seed", "parameters"):
                 text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
                 found.setdefault(name, set()).add(text)
     return {

@@ -120,14 +120,22 @@ def zigzag_command(reuse: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Seconds on an idle machine, as `build clock` keeps them. Default: those that the runs took.",
 )
-def hybrid(evaluated: Path, out: Path, log: Path, proxies: Path | None, clock: Path | None) -> None:
-    """Pack evaluated networks and their costs; fewer than the space has make a pilot."""
+@click.option("--release", is_flag=True, help="Refuse what is not whole; record it as the released table.")
+def hybrid(
+    evaluated: Path, out: Path, log: Path, proxies: Path | None, clock: Path | None, release: bool
+) -> None:
+    """Pack evaluated networks and their costs; what is no release is a pilot."""
     from nasbench_imc.building import hybrid as table
+    from nasbench_imc.building.packing import update_manifest
     from nasbench_imc.building.training_log import read_log
     from nasbench_imc.tables.files import DATA_VARIABLE, file_sha256
 
     runs = read_log(log) if log.exists() else []
-    path = table.pack(evaluated, out, runs=runs, proxies=proxies, clock=clock, log=click.echo)
+    path = table.pack(
+        evaluated, out, runs=runs, proxies=proxies, clock=clock, release=release, log=click.echo
+    )
+    if release:
+        update_manifest(_PACKAGE / "manifest.json", "hybrid", path, table.VERSION)
     click.echo(
         f"{path}: {path.stat().st_size:,} bytes, SHA-256 {file_sha256(path)}; "
         f"{DATA_VARIABLE}={path.resolve().parent} makes it the table 'hybrid'"

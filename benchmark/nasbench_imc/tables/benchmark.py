@@ -78,6 +78,8 @@ class Training:
         What the draws of one accuracy take together beside them [core-s].
     weights_sha256 : str
         SHA-256 over the bytes of the kept codes, scales and other weights, in this order.
+    parameters : int
+        That are trained; 0 where the table does not know.
     processor, parent_processor : str
         What trained the network, and what it inherits from; "" where it is not known.
     """
@@ -89,6 +91,7 @@ class Training:
     evaluation_seconds: float
     anchor_seconds: float
     weights_sha256: str
+    parameters: int
     processor: str
     parent_processor: str
 
@@ -421,6 +424,7 @@ class Benchmark:
             evaluation_seconds=float(read("evaluation_seconds")[index, row]),
             anchor_seconds=float(read("anchor_seconds")[index, row]),
             weights_sha256=read("weights_sha256")[index, row].decode("ascii"),
+            parameters=int(read("parameters")[row]),
             processor=read("processor")[index, row].decode("ascii"),
             parent_processor=read("parent_processor")[index, row].decode("ascii"),
         )
