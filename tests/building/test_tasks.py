@@ -45,9 +45,30 @@ def test_plans_of_the_hybrid_table() -> None:
     reference = {config.accuracy_class for config in known.values() if config.reference}
     for plan in plans:
         assert set(plan.hardware) | set(plan.sources) <= set(known)
-        if plan.track == "J":
+        if plan.track == "J" and plan.suite == "test":
             assert {known[id_].accuracy_class for id_ in plan.hardware} == reference
             assert 1_728 * len(plan.hardware) * len(plan.weight_bits) * len(plan.sparsity) == 110_592
+
+
+def test_on_hybrid_dev_shows_no_label_of_test() -> None:
+    known = {config.id: config for config in grid()}
+    classes = {
+        suite: {
+            known[id_].accuracy_class
+            for plan in PLANS["hybrid"]
+            if plan.suite == suite
+            for id_ in (*plan.hardware, *plan.sources)
+        }
+        for suite in ("dev", "test")
+    }
+    assert not classes["dev"] & classes["test"]
+
+
+def test_every_family_has_tasks_of_accuracy_limits_and_fronts() -> None:
+    known = {config.id: config for config in grid()}
+    for track in "SCM":
+        families = {known[p.hardware[0]].family for p in PLANS["hybrid"] if p.track == track}
+        assert families == {config.family for config in known.values()}
 
 
 def test_simulated_runs_are_as_many_for_each_label_seed() -> None:
@@ -164,7 +185,7 @@ def test_a_plans_track() -> None:
     assert Plan("a", "dev", ("x",), multi_fidelity=True).track == "F"
 
 
-def test_what_cannot_be_frozen_is_named_and_left_out(
+def test_what_cannot_be_frozen_is_named_and_no_track_may_be_left_without_a_task(
     bench: nbi.Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sram = ("sram-digital-r128",)
@@ -176,8 +197,9 @@ def test_what_cannot_be_frozen_is_named_and_left_out(
     good = PLAN["nb201/pcm-t0/C-energy"]
     monkeypatch.setitem(PLANS, "nb201", (*plans.values(), good))
     said: list[str] = []
-    made = building.freeze_all(bench, tmp_path, log=said.append)
-    assert [task.name for task in made] == [good.name]
+    with pytest.raises(nbi.TaskError, match="^no task is left for track S of dev on 'nb201'; change"):
+        building.freeze_all(bench, tmp_path, log=said.append)
+    assert [path.name for path in tmp_path.iterdir()] == ["nb201__pcm-t0__C-energy.json"]
     dropped = [line for line in said if line.startswith("dropped")]
     assert len(dropped) == 3
     assert "fewer than the budget" in dropped[0]

@@ -15,6 +15,7 @@ import numpy as np
 from nasbench_imc.design import Design
 from nasbench_imc.errors import TaskError
 from nasbench_imc.files import replacing
+from nasbench_imc.hardware import grid
 from nasbench_imc.scoring import front, random_search
 from nasbench_imc.suites.definition import MAX_FRONT, Frozen, Task
 from nasbench_imc.tables import Benchmark
@@ -90,10 +91,18 @@ _JOINT = (  # the classes of the reference chips, each with both numbers of colu
     ),
 )
 
+# On `hybrid`, `dev` has other accuracy classes than `test`: an evaluated label is one number, whatever the seed,
+# and what was tuned on it must not be tested on it.
+_REFERENCES = {config.accuracy_class for config in grid() if config.reference}
+_OTHERS = tuple(
+    config.id
+    for config in grid()
+    if config.accuracy_class not in _REFERENCES and config.accuracy_class != "pcm-aihwkit-t512"
+)
+
 
 def _joint(
     name: str,
-    suite: str,
     objectives: tuple[str, ...] = ("accuracy",),
     limits: Mapping[str, float] = MappingProxyType({}),
     least: Mapping[str, float] = MappingProxyType({}),
@@ -101,7 +110,7 @@ def _joint(
     """Networks, bits, sparsity and hardware of ``hybrid`` together: 110,592 designs."""
     return Plan(
         f"hybrid/joint/{name}",
-        suite,
+        "test",
         _JOINT,
         objectives,
         limits,
@@ -129,24 +138,65 @@ PLANS = {
         Plan("nb201/sram-to-pcm-1d/T-energy", "test", _PCM, ("accuracy", "energy"), sources=_SRAM),
     ),
     "hybrid": (
-        Plan("hybrid/sram-analog/S-accuracy", "dev", ("sram-analog-r256-adc8-mux4",), budget=100),
-        Plan("hybrid/rram-sliced/C-energy", "dev", ("rram-sliced-r64-adc6-mux16",), limits={"energy": 0.3}),
-        Plan("hybrid/pcm-1d/M-energy", "dev", ("pcm-r128-adc6-mux4",), ("accuracy", "energy")),
+        Plan("hybrid/sram-analog/S-accuracy", "dev", ("sram-analog-r128-adc6-mux4",), budget=30),
+        Plan("hybrid/rram-sliced/S-accuracy", "dev", ("rram-sliced-r64-adc8-mux16",), budget=30),
         Plan(
-            "hybrid/rram-analog/M-latency", "dev", ("rram-analog-r256-adc8-mux16",), ("accuracy", "latency")
+            "hybrid/rram-sliced/C-energy",
+            "dev",
+            ("rram-sliced-r64-adc8-mux4",),
+            limits={"energy": 0.5},
+            budget=20,
         ),
-        _joint("J-edap", "dev", ("edap",), least={"accuracy": 0.1}),
-        Plan("hybrid/sram-analog/F-accuracy", "dev", ("sram-analog-r64-adc6-mux4",), multi_fidelity=True),
+        Plan(
+            "hybrid/sram-analog/C-area",
+            "dev",
+            ("sram-analog-r256-adc6-mux4",),
+            limits={"area": 0.5},
+            budget=20,
+        ),
+        Plan("hybrid/pcm-1d/M-energy", "dev", ("pcm-r128-adc8-mux4",), ("accuracy", "energy")),
+        Plan(
+            "hybrid/rram-analog/M-latency", "dev", ("rram-analog-r128-adc8-mux16",), ("accuracy", "latency")
+        ),
+        Plan("hybrid/joint/J-edap", "dev", _OTHERS, ("edap",), least={"accuracy": 0.1}),
+        Plan(
+            "hybrid/sram-analog/F-accuracy",
+            "dev",
+            ("sram-analog-r128-adc8-mux4",),
+            budget=40,
+            multi_fidelity=True,
+        ),
         Plan(
             "hybrid/sram-to-rram/T-accuracy",
             "dev",
-            ("rram-analog-r256-adc8-mux16",),
-            sources=("sram-digital-r128", "sram-analog-r256-adc8-mux4"),
+            ("rram-analog-r128-adc8-mux16",),
+            sources=("sram-analog-r128-adc8-mux4", "sram-analog-r256-adc6-mux4"),
         ),
-        Plan("hybrid/rram-analog/S-accuracy", "test", ("rram-analog-r256-adc8-mux16",), budget=100),
-        Plan("hybrid/pcm-30d/S-accuracy", "test", ("pcm-r256-adc8-mux4",), at="30d", budget=100),
-        Plan("hybrid/sram-digital/C-latency", "test", ("sram-digital-r128",), limits={"latency": 0.3}),
-        Plan("hybrid/pcm-1d/C-memory", "test", ("pcm-r256-adc8-mux4",), limits={"weight_memory": 0.3}),
+        Plan("hybrid/sram-digital/S-accuracy", "test", ("sram-digital-r128",), budget=20),
+        Plan("hybrid/rram-analog/S-accuracy", "test", ("rram-analog-r256-adc8-mux16",), budget=30),
+        Plan("hybrid/pcm-30d/S-accuracy", "test", ("pcm-r256-adc8-mux4",), at="30d", budget=30),
+        Plan(
+            "hybrid/sram-digital/C-latency",
+            "test",
+            ("sram-digital-r128",),
+            limits={"latency": 0.5},
+            budget=20,
+        ),
+        Plan(
+            "hybrid/rram-analog/C-energy",
+            "test",
+            ("rram-analog-r256-adc8-mux16",),
+            limits={"energy": 0.5},
+            budget=20,
+        ),
+        Plan(
+            "hybrid/pcm-1d/C-memory",
+            "test",
+            ("pcm-r256-adc8-mux4",),
+            limits={"weight_memory": 0.5},
+            budget=20,
+        ),
+        Plan("hybrid/sram-digital/M-energy", "test", ("sram-digital-r128",), ("accuracy", "energy")),
         Plan(
             "hybrid/sram-analog/M-energy-area",
             "test",
@@ -159,10 +209,10 @@ PLANS = {
             ("rram-sliced-r128-adc8-mux16",),
             ("accuracy", *_COSTS),
         ),
-        _joint("J-energy-area", "test", limits={"energy": 0.2, "area": 0.2}),
-        _joint("J-front", "test", ("accuracy", "energy", "area")),
-        _joint("J-edap-high", "test", ("edap",), least={"accuracy": 0.05}),
-        Plan("hybrid/pcm-1d/F-accuracy", "test", ("pcm-r256-adc8-mux4",), multi_fidelity=True),
+        _joint("J-energy-area", limits={"energy": 0.2, "area": 0.2}),
+        _joint("J-front", ("accuracy", "energy", "area")),
+        _joint("J-edap-high", ("edap",), least={"accuracy": 0.05}),
+        Plan("hybrid/pcm-1d/F-accuracy", "test", ("pcm-r256-adc8-mux4",), budget=40, multi_fidelity=True),
         Plan(
             "hybrid/sram-to-pcm-30d/T-energy",
             "test",
@@ -226,7 +276,13 @@ def checkpoints(budget: int, unit: float = 1.0) -> tuple[int, ...]:
 
 
 def freeze_all(bench: Benchmark, folder: Path, *, log: Callable[[str], None] = print) -> list[Task]:
-    """Freeze every task of a table and write its file into ``folder``; one that cannot be frozen is named."""
+    """Freeze every task of a table and write its file into ``folder``; one that cannot be frozen is named.
+
+    Raises
+    ------
+    TaskError
+        Where a suite is left without a track that it was to have.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for plan in PLANS[bench.name]:
@@ -239,6 +295,10 @@ def freeze_all(bench: Benchmark, folder: Path, *, log: Callable[[str], None] = p
         with replacing(folder / (plan.name.replace("/", "__") + ".json")) as temporary:
             temporary.write_text(task.to_json(), encoding="utf-8")
         made.append(task)
+    planned = {(plan.suite, plan.track) for plan in PLANS[bench.name]}
+    if lost := sorted(planned - {(task.suite, task.track) for task in made}):
+        tracks = ", ".join(f"track {track} of {suite}" for suite, track in lost)
+        raise TaskError(f"no task is left for {tracks} on {bench.name!r}; change their plans")
     return made
 
 
