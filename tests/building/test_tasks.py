@@ -197,7 +197,7 @@ def test_what_cannot_be_frozen_is_named_and_no_track_may_be_left_without_a_task(
     good = PLAN["nb201/pcm-t0/C-energy"]
     monkeypatch.setitem(PLANS, "nb201", (*plans.values(), good))
     said: list[str] = []
-    with pytest.raises(nbi.TaskError, match="^no task is left for track S of dev on 'nb201'; change"):
+    with pytest.raises(nbi.TaskError, match=r"^no task is left for track S of dev on 'nb201'; change"):
         building.freeze_all(bench, tmp_path, log=said.append)
     assert [path.name for path in tmp_path.iterdir()] == ["nb201__pcm-t0__C-energy.json"]
     dropped = [line for line in said if line.startswith("dropped")]

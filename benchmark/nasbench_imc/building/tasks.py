@@ -91,8 +91,8 @@ _JOINT = (  # the classes of the reference chips, each with both numbers of colu
     ),
 )
 
-# On `hybrid`, `dev` has other accuracy classes than `test`: an evaluated label is one number, whatever the seed,
-# and what was tuned on it must not be tested on it.
+# On `hybrid`, `dev` has other accuracy classes than `test`: an evaluated label is one number, whatever the
+# seed, and what was tuned on it must not be tested on it.
 _REFERENCES = {config.accuracy_class for config in grid() if config.reference}
 _OTHERS = tuple(
     config.id
