@@ -1,8 +1,8 @@
 """What training and evaluating a network takes on an idle machine: the simulated clock of track F.
 
 A table's networks are trained over weeks beside other work, and what a run took tells of that as well. So
-what each network's labels are made of is timed apart, on one thread of a machine that does
-nothing else, and a table's seconds are these times the steps, images and draws. They are processor time.
+what each network's labels are made of is timed apart, on one thread of a machine that does nothing else, and
+a table's seconds are these times the epochs, entries and draws. They are processor time.
 """
 
 from __future__ import annotations
