@@ -46,6 +46,8 @@ def test_the_declared_grid_is_what_the_datasheet_says():
     for name in (key[1] for key in keys if key[1].startswith("pcm")):
         times = {"1h", "1d", "30d"} if name in references else {"1d"}
         assert {key[2] for key in keys if key[:2] == (0, name)} == times
+    assert {cell.time for cell in cells if cell.config.family.startswith("rram")} == {"1d"}  # data end there
+    assert {cell.time for cell in cells if cell.config.family.startswith("sram")} == {""}
     classes = {config.accuracy_class for config in grid()} - {"pcm-aihwkit-t512"}
     assert classes == {key[1] for key in keys}
 
@@ -146,6 +148,15 @@ def test_what_other_source_made_is_not_taken_for_done(trained):
     for changed in ({**about, "evaluator": "0" * 64}, {k: v for k, v in about.items() if k != "evaluator"}):
         archive.write(job(trained).path, held | {"about": np.array(json.dumps(changed))})
         assert evaluate_jobs.made_otherwise([job(trained)]) == [job(trained).path]
+
+
+def test_what_other_weights_gave_is_not_taken_for_done(trained):
+    job(trained).run()
+    weights = archive.read(job(trained).trained)
+    archive.write(job(trained).trained, weights | {"codes": weights["codes"][::-1].copy()})
+    assert evaluate_jobs.made_otherwise([job(trained)]) == [job(trained).path]
+    job(trained).trained.unlink()
+    assert evaluate_jobs.made_otherwise([job(trained)]) == []  # nothing says that they have changed
 
 
 def test_from_training_to_a_served_table(trained, tmp_path, monkeypatch):

@@ -110,11 +110,15 @@ class EvaluateJob:
         )
 
 
+#: Modules of this folder that decide what an evaluation comes to; the whole of ``crossbar`` does too.
+_DECIDING = ("cifar10", "codes", "compression", "evaluation", "networks", "supernet", "training")
+
+
 @cache
 def evaluator() -> str:
     """SHA-256 of the source that decides what an evaluation comes to."""
     root, total = resources.files("nasbench_imc"), hashlib.sha256()
-    names = ["building/" + name for name in ("codes.py", "compression.py", "evaluation.py", "networks.py")]
+    names = [f"building/{name}.py" for name in _DECIDING]
     names += sorted(f"building/crossbar/{each.name}" for each in root.joinpath("building/crossbar").iterdir())
     names += ["hardware/config.py", "spaces/hybrid.py"]
     for name in names:
@@ -124,13 +128,21 @@ def evaluator() -> str:
 
 
 def made_otherwise(jobs: Iterable[EvaluateJob]) -> list[Path]:
-    """Files of jobs that are there but were made by other source, which would be taken for done."""
-    return [
-        job.path
-        for job in jobs
-        if job.path.is_file()
-        and json.loads(archive.read(job.path)["about"].item()).get("evaluator") != evaluator()
-    ]
+    """Files of jobs that are there but were made by other source or of other weights than there are now.
+
+    They would be taken for done.
+    """
+    return [job.path for job in jobs if job.path.is_file() and not _is_current(job)]
+
+
+def _is_current(job: EvaluateJob) -> bool:
+    held = archive.read(job.path)
+    if json.loads(held["about"].item()).get("evaluator") != evaluator():
+        return False
+    # Where the trained network is not at hand, nothing says that it has changed.
+    return not job.trained.is_file() or held["weights_sha256"].item() == weights_digest(
+        archive.read(job.trained)
+    )
 
 
 def _core_seconds(held: Mapping[str, np.ndarray], inherited: bool) -> np.ndarray:

@@ -32,7 +32,9 @@ from nasbench_imc.hardware import HardwareConfig, grid
 #: Bits a weight and sparsity; all accuracy classes at the first, the reference chips' at the others.
 COMPRESSIONS = ((8, 0.0), (4, 0.0), (8, 0.5), (4, 0.5))
 DRAWS = 8
-TIMES = {"pcm": ("1h", "1d", "30d")}  # of reference chips; other families have one accuracy for their times
+#: Since programming, of reference chips; families that are not here have one accuracy for every time. Data of
+#: RRAM end at two days.
+TIMES = {"pcm": ("1h", "1d", "30d"), "rram-sliced": ("1d",), "rram-analog": ("1d",)}
 PLAIN_TIME = "1d"  # of all other classes of such a family, and of compressed networks
 
 #: Images of each draw, by part.
@@ -55,7 +57,7 @@ class Cell:
     config : HardwareConfig
         The first configuration of the accuracy class.
     time : str
-        Since programming; "" where one accuracy serves every time that the family has.
+        Since programming; "" where one accuracy serves every time.
     """
 
     compression: int

@@ -418,8 +418,8 @@ def evaluate(recipe: str, seed: int, networks: str, device: str, computing: _Com
     _check_trained(jobs, recipe, f"--seed {seed} --networks {networks}")
     if stale := made_otherwise(jobs):
         raise BenchmarkError(
-            f"{len(stale)} evaluations were made by another version of the evaluator, {stale[0]} among them; "
-            "move them away, and they are made again"
+            f"{len(stale)} evaluations were made by another version of the evaluator or of other weights, "
+            f"{stale[0]} among them; move them away, and they are made again"
         )
     computing.run(jobs)
 
