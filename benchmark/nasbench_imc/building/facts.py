@@ -477,9 +477,8 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
     ``seed_shift``, the SD of what these together change by from seed to seed, which ranks none above another.
     ``draw_sd``: over single draws of the score label, each with images of its own; ``draw_error``: of the
     mean over all draws. ``best_sd``, ``best_range``: of the ``best_networks`` best on this chip by search
-    labels, and
-    ``resolved_draws``, ``resolved_seeds``: share of their pairs that differ by more than :data:`RESOLVED`
-    standard errors of a difference, by noise of draws and of seeds.
+    labels, and ``resolved_draws``, ``resolved_seeds``: share of their pairs that differ by more than
+    :data:`RESOLVED` standard errors of a difference, by noise of draws and of seeds.
     """
     rows = []
     for chip in (DIGITAL, *chips):
