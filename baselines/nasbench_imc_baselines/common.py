@@ -12,6 +12,7 @@ from nasbench_imc.bridges import keeps_limits, logged, scalarised, to_indices
 __all__ = [
     "TRIES",
     "Fitness",
+    "affordable",
     "breed",
     "draw",
     "fresh",
@@ -36,6 +37,14 @@ def draw(session: Session, rng: np.random.Generator) -> Design:
         design = session.task.domain.random(rng)
         if keeps_limits(session, design):
             return design
+
+
+def affordable(session: Session, count: int) -> int:
+    """``count`` designs to begin with, or as many as half of the queries buy: some must be left to breed.
+
+    Where labels are charged by time it is ``count``.
+    """
+    return count if session.task.fidelities else max(2, min(count, int(session.budget_left) // 2))
 
 
 def starting_population(session: Session, count: int, rng: np.random.Generator) -> np.ndarray:

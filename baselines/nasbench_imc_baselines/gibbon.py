@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from nasbench_imc import Design, Session
-from nasbench_imc_baselines.common import TRIES, draw, fresh, keeps_limits, scalarised
+from nasbench_imc_baselines.common import TRIES, affordable, draw, fresh, keeps_limits, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {
@@ -43,10 +43,10 @@ def search(
 ) -> None:
     names = [name for name, choices in session.task.domain.variables.items() if len(choices) > 1]
     priority = np.ones(len(names))
-    members = [session.query(draw(session, rng)) for _ in range(population)]
+    members = [session.query(draw(session, rng)) for _ in range(affordable(session, population))]
     while True:
         fitness = scalarised(session, rng)
-        rivals = [members[k] for k in rng.choice(len(members), tournament, replace=False)]
+        rivals = [members[k] for k in rng.choice(len(members), min(tournament, len(members)), replace=False)]
         parent = min(rivals, key=fitness)
         child = session.query(
             fresh(session, _child(session, parent.design, names, priority, second, rng), rng)

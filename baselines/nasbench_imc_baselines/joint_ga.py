@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from nasbench_imc import Design, Observation, Session
-from nasbench_imc_baselines.common import Fitness, breed, draw, scalarised
+from nasbench_imc_baselines.common import Fitness, affordable, breed, draw, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {
@@ -38,6 +38,7 @@ def search(
     crossover: float = 0.7,
     mutations: float = 0.5,
 ) -> None:
+    population = affordable(session, population)
     members = [session.query(draw(session, rng)) for _ in range(population)]
     while True:
         fitness = scalarised(session, rng)
@@ -54,5 +55,5 @@ def search(
 def _parent(
     members: list[Observation], fitness: Fitness, tournament: int, rng: np.random.Generator
 ) -> Design:
-    rivals = rng.choice(len(members), tournament, replace=False)
+    rivals = rng.choice(len(members), min(tournament, len(members)), replace=False)
     return min((members[k] for k in rivals), key=fitness).design

@@ -53,11 +53,14 @@ def search(
 
 
 def _weightings(objectives: int, count: int) -> np.ndarray:
-    """About ``count`` points, evenly spread over the simplex (Das and Dennis, 1998)."""
+    """The smallest lattice of at least ``count`` points that spreads evenly over the simplex.
+
+    Das and Dennis, 1998. With fewer points it might be the corners alone, where objectives do not meet.
+    """
     if objectives == 1:
         return np.ones((count, 1))
     steps = 1
-    while len(list(combinations_with_replacement(range(objectives), steps + 1))) <= count:
+    while len(list(combinations_with_replacement(range(objectives), steps))) < count:
         steps += 1
     shares = combinations_with_replacement(range(objectives), steps)
     return np.array([np.bincount(share, minlength=objectives) / steps for share in shares])

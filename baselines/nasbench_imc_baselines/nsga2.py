@@ -19,7 +19,7 @@ from pymoo.operators.crossover.ux import UniformCrossover
 
 from nasbench_imc import Session
 from nasbench_imc.bridges.pymoo import Redraw, run_pymoo
-from nasbench_imc_baselines.common import starting_population
+from nasbench_imc_baselines.common import affordable, starting_population
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"population": (6, 10, 20), "crossover": (0.5, 0.9)}
@@ -32,9 +32,10 @@ def search(
     population: int = 20,
     crossover: float = 0.9,
 ) -> None:
+    first = starting_population(session, affordable(session, population), rng)
     algorithm = NSGA2(
-        pop_size=population,
-        sampling=starting_population(session, population, rng),
+        pop_size=len(first),
+        sampling=first,
         crossover=UniformCrossover(prob=crossover),
         mutation=Redraw(),
         eliminate_duplicates=True,

@@ -19,7 +19,7 @@ from collections import deque
 import numpy as np
 
 from nasbench_imc import Session
-from nasbench_imc_baselines.common import draw, mutate, scalarised
+from nasbench_imc_baselines.common import affordable, draw, mutate, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"population": (5, 10, 20, 40), "tournament": (2, 3, 5, 10)}
@@ -32,9 +32,9 @@ def search(
     population: int = 40,
     tournament: int = 5,
 ) -> None:
-    members = deque(session.query(draw(session, rng)) for _ in range(population))
+    members = deque(session.query(draw(session, rng)) for _ in range(affordable(session, population)))
     while True:
-        rivals = [members[k] for k in rng.choice(len(members), min(tournament, population), replace=False)]
+        rivals = [members[k] for k in rng.choice(len(members), min(tournament, len(members)), replace=False)]
         parent = min(rivals, key=scalarised(session, rng))
         members.append(session.query(mutate(session, parent.design, rng)))
         members.popleft()

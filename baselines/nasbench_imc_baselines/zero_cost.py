@@ -22,7 +22,7 @@ from collections import deque
 import numpy as np
 
 from nasbench_imc import Design, Session, Task, load
-from nasbench_imc_baselines.common import draw, mutate, scalarised
+from nasbench_imc_baselines.common import affordable, draw, mutate, scalarised
 
 #: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {
@@ -47,6 +47,7 @@ def search(
     tournament: int = 3,
     mutants: int = 3,
 ) -> None:
+    population = affordable(session, population)
     vote = _Vote(session, [draw(session, rng) for _ in range(max(pool, population))])
     members = deque(session.query(design) for design in vote.best(population))
     fitness = scalarised(session, rng)

@@ -26,7 +26,7 @@ NAMES = sorted(
 SHARED = {"candidates", "common", "halving", "one_thread", "surrogates"}  # by several searchers
 TASKS = ["nb201/sram-digital/S-accuracy", "nb201/pcm-t0/C-energy", "nb201/sram-digital/M-energy"]
 JOINT = ["nb201/joint/J-edap", "nb201/joint/J-energy-area", "nb201/joint/J-front"]
-TRANSFER = ["nb201/pcm-to-sram/T-memory", "nb201/sram-to-pcm-1d/T-energy"]
+TRANSFER = ["nb201/pcm-to-sram/T-memory", "nb201/sram-to-pcm-t0/T-energy"]
 FEW = {"two_stage": JOINT, "transfer": TRANSFER}  # tasks of searchers that are not for all
 PAIRS = [(name, task) for name in NAMES for task in FEW.get(name, TASKS)]
 

@@ -531,7 +531,7 @@ def test_methods_that_recommend_nothing_or_share_no_seed(tasks, tmp_path):
 
 
 def test_shipped_tasks_of_other_tracks(tmp_path):
-    names = ("joint/J-edap", "joint/J-front", "sram-to-pcm-1d/T-energy")
+    names = ("joint/J-edap", "joint/J-front", "sram-to-pcm-t0/T-energy")
     write_page(_scores([nbi.task(f"nb201/{name}") for name in names], seeds=2), tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     parsed = _Page(text)
