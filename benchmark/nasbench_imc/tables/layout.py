@@ -33,7 +33,11 @@ with a seed, ``/training/valid`` is 0 and the values are NaN, and nowhere else::
     /training/learning_curve  (S, A, E) float32          validation accuracy at each entry
     /training/seconds         (S, A, E) float32          what each entry took beyond the one before
     /training/supernet_seconds (S,) float32              what the shared super-network took; 0: none
-    /training/evaluation_seconds (S, A) float32
+    /training/anchor_seconds  (S, A) float32       what a cell's draws take together, however many
+    /training/evaluation_seconds (S, A) float32    what all draws of all cells take
+    /training/parameters      (A,) int32           all that is trained
+    /training/processor       (S, A) ASCII         what trained the network; "" where the log does not say
+    /training/parent_processor (S, A) ASCII        what trained that from which it inherits
     /training/weights_sha256  (S, A) ASCII
     /proxy/NAME               (A,) float32               zero-cost proxies; may be absent
     /proxy_seconds/NAME       (A,) float32               what each took
