@@ -6,11 +6,12 @@ gradient-boosted trees, here a linear pairwise ranker over choices and pairs of 
 
     query a few random designs
     repeat
-        learn to rank what was observed
+        learn to rank the accuracies that were observed
         breed many mutants of the best, which costs nothing, and draw some designs anywhere
-        query the few that the ranker puts first
+        query the few that would be best, had they the accuracies that their ranks stand for
 
-With several objectives each round draws a new weighting of them.
+Costs are known without a query, so accuracy alone is learned. With several objectives each round draws a new
+weighting of them.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import numpy as np
 
 from nasbench_imc import Session
 from nasbench_imc_baselines.candidates import near_the_best
-from nasbench_imc_baselines.common import draw, scalarised
-from nasbench_imc_baselines.surrogates import PairwiseRanker, interactions
+from nasbench_imc_baselines.common import begin, draw, draws, foreseen, scalarised
+from nasbench_imc_baselines.surrogates import PairwiseRanker, interactions, matched
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"initial": (5, 10, 20), "parents": (4, 8, 16), "candidates": (30, 60, 120), "batch": (2, 4, 8)}
@@ -36,14 +37,17 @@ def search(
     batch: int = 2,
 ) -> None:
     encode = session.task.domain.encode
-    for _ in range(initial):
-        session.query(draw(session, rng))
+    begin(session, draws(session, initial, rng))
+    looks = int(session.task.objectives != ("accuracy",))
     ranker = PairwiseRanker()
     while True:
         fitness = scalarised(session, rng)
-        observed = np.array([encode(seen.design) for seen in session.observations])
-        ranker.fit(interactions(observed), np.array([fitness(seen) for seen in session.observations]))
-        designs = near_the_best(session, fitness, parents, candidates, batch, rng) or [draw(session, rng)]
+        observed = interactions(np.array([encode(seen.design) for seen in session.observations]))
+        labels = np.array([seen.values["accuracy"] for seen in session.observations])
+        ranker.fit(observed, -labels)
+        near = near_the_best(session, fitness, parents, candidates, batch, rng, looks)
+        designs = near or [draw(session, rng)]
         scores = ranker.predict(interactions(np.array([encode(design) for design in designs])))
-        for k in np.argsort(scores, kind="stable")[:batch]:
+        accuracies = matched(-scores, -ranker.predict(observed), labels)
+        for k in np.argsort(foreseen(session, fitness, designs, accuracies), kind="stable")[:batch]:
             session.query(designs[k])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 
 from nasbench_imc import Design, Session
-from nasbench_imc_baselines.common import Fitness, draw, mutate
+from nasbench_imc_baselines.common import Fitness, draw, mutate, queried
 
 #: Looks at costs that a candidate which keeps the limits takes, at most on average.
 LOOKS = 10
@@ -18,9 +20,9 @@ def near_the_best(
     count: int,
     batch: int,
     rng: np.random.Generator,
-    looks: float | None = None,
+    looks: int = 0,
 ) -> list[Design]:
-    """New designs: three in four mutants, once or twice, of the ``parents`` best, the others uniform draws.
+    """New networks: three in four mutants, once or twice, of the ``parents`` best, the others uniform draws.
 
     Parameters
     ----------
@@ -32,22 +34,20 @@ def near_the_best(
         How many of the best observations have children.
     count : int
         How many designs; fewer where new ones are hard to find, or where the session's proposals would not
-        last: where there are limits each candidate takes looks at costs, and looks are proposals.
+        last: looks at costs are proposals, and where there are limits a candidate takes :data:`LOOKS`.
     batch : int
         How many of them will be queried.
     rng : numpy.random.Generator
-    looks : float, optional
-        Looks at costs that a candidate takes on average; by default :data:`LOOKS` where the task has limits
-        or asks for costs, else none.
+    looks : int
+        Further looks at costs that the caller takes at each candidate.
     """
-    if looks is None:
-        looks = LOOKS if session.task.limits or session.task.objectives != ("accuracy",) else 0
+    looks += LOOKS if session.task.limits else 0
     if looks:
         left = (session.task.max_proposals - session.proposals) / max(1.0, session.budget_left)
         count = int(np.clip(batch * left / looks, batch, count))
     best = sorted(session.observations, key=fitness)[:parents]
-    seen = {observation.design for observation in session.observations}
-    found: dict[Design, None] = {}
+    known, form = queried(session), session.task.domain.canonical_form
+    found: dict[Hashable, Design] = {}
     for _ in range(4 * count):
         if len(found) == count:
             break
@@ -57,6 +57,6 @@ def near_the_best(
                 design = mutate(session, design, rng)
         else:
             design = draw(session, rng)
-        if design not in seen:
-            found[design] = None
-    return list(found)
+        if form(design) not in known:
+            found.setdefault(form(design), design)
+    return list(found.values())

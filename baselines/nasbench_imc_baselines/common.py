@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from nasbench_imc import Design, Observation, Session
-from nasbench_imc.bridges import keeps_limits, logged, scalarised, to_indices
+from nasbench_imc.bridges import ask, keeps_limits, logged, queried, scalarised, to_indices
 
 __all__ = [
     "TRIES",
     "Fitness",
-    "affordable",
+    "ask",
+    "begin",
     "breed",
     "draw",
+    "draws",
+    "foreseen",
     "fresh",
     "imagined",
     "instead",
     "keeps_limits",
     "logged",
     "mutate",
+    "queried",
     "scalarised",
     "starting_population",
 ]
@@ -39,28 +43,39 @@ def draw(session: Session, rng: np.random.Generator) -> Design:
             return design
 
 
-def affordable(session: Session, count: int) -> int:
-    """``count`` designs to begin with, or as many as half of the queries buy: some must be left to breed.
+def draws(session: Session, count: int, rng: np.random.Generator) -> Iterator[Design]:
+    """Up to ``count`` draws, each of them new (:func:`fresh`) when it is made."""
+    return (fresh(session, draw(session, rng), rng) for _ in range(count))
 
-    Where labels are charged by time it is ``count``.
-    """
-    return count if session.task.fidelities else max(2, min(count, int(session.budget_left) // 2))
+
+def begin(session: Session, designs: Iterable[Design]) -> list[Observation]:
+    """Query designs in turn, two at least, until half of the budget is spent: the rest is to search with."""
+    half = session.budget_left / 2
+    seen: list[Observation] = []
+    for design in designs:
+        seen.append(session.query(design))
+        if len(seen) > 1 and session.budget_left <= half:
+            break
+    return seen
 
 
 def starting_population(session: Session, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Designs that keep the limits, as pymoo begins with them; (count, variables), indices of choices.
+    """Designs to :func:`begin` with, as pymoo takes them; (up to count, variables), indices of choices.
 
-    Drawn from all designs and bred until they keep the limits, a population would end where these are
-    broken least, among the smallest networks.
+    They are queried here, so that pymoo's evaluation of them is free. Drawn from all designs and bred until
+    they keep the limits, a population would end where these are broken least, among the smallest networks.
     """
-    return np.array([to_indices(session.task.domain, draw(session, rng)) for _ in range(count)])
+    seen = begin(session, draws(session, count, rng))
+    return np.array([to_indices(session.task.domain, each.design) for each in seen])
 
 
 def mutate(session: Session, parent: Design, rng: np.random.Generator) -> Design:
-    """A mutant of ``parent`` that keeps the limits, or the last one tried where none was found."""
+    """A mutant of ``parent`` that is another network and keeps the limits, or the last of some tried."""
+    domain = session.task.domain
+    form = domain.canonical_form(parent)
     for _ in range(TRIES):
-        child = session.task.domain.mutate(parent, rng)
-        if keeps_limits(session, child):
+        child = domain.mutate(parent, rng)
+        if domain.canonical_form(child) != form and keeps_limits(session, child):
             break
     return child
 
@@ -84,32 +99,34 @@ def breed(session: Session, a: Design, b: Design, mutations: float, rng: np.rand
 
 
 def fresh(session: Session, design: Design, rng: np.random.Generator) -> Design:
-    """``design``, or a mutant of it where it was queried before: on a table that teaches nothing.
+    """``design``, or a mutant of it where the same network was queried before: that teaches nothing.
 
     A population that has converged would otherwise breed the same children until proposals are spent. Where
-    all designs near it were queried, it is one of them.
+    all networks near it were queried, it is one of them.
     """
-    queried = {seen.design for seen in session.observations}
+    known, form = queried(session), session.task.domain.canonical_form
     for _ in range(TRIES):
-        if design not in queried:
+        if form(design) not in known:
             break
         design = mutate(session, design, rng)
     return design
 
 
-def instead(session: Session, design: Design, queried: Sequence[Design], rng: np.random.Generator) -> Design:
-    """``design`` where it is new and keeps the limits; in its place, a mutant of it that is and does.
+def instead(session: Session, design: Design, rng: np.random.Generator) -> Design:
+    """``design`` where it is a new network and keeps the limits, else a mutant of it that is and does.
 
-    A design that was queried before teaches nothing on a table, and one that breaks a limit need not be
-    queried to know it. Where no mutant keeps the limits, mutants of ``queried`` designs are tried. Where all
-    designs were queried it is ``design`` itself.
+    A network that was queried before teaches nothing on a table, and a design that breaks a limit need not be
+    queried to know it. Where no mutant keeps the limits, mutants of queried designs are tried. Where none is
+    found at all, the last one tried.
     """
-    if len(queried) >= len(session.task.domain):
-        return design
-    while design in queried or not keeps_limits(session, design):
+    known, form = queried(session), session.task.domain.canonical_form
+    starts = list(known.values())
+    for _ in range(TRIES * TRIES):
+        if form(design) not in known and keeps_limits(session, design):
+            break
         design = mutate(session, design, rng)
-        if queried and not keeps_limits(session, design):
-            design = mutate(session, queried[int(rng.integers(len(queried)))], rng)
+        if starts and not keeps_limits(session, design):
+            design = mutate(session, starts[int(rng.integers(len(starts)))], rng)
     return design
 
 
@@ -119,3 +136,18 @@ def imagined(session: Session, design: Design, costs: Mapping[str, float], accur
     values = {**costs, "accuracy": accuracy}
     objectives = tuple(-values[name] if name == "accuracy" else values[name] for name in task.objectives)
     return Observation(design, values, objectives, task.is_feasible(values), 0)
+
+
+def foreseen(
+    session: Session, fitness: Fitness, designs: Sequence[Design], accuracies: Iterable[float]
+) -> list[float]:
+    """Fitness of designs that keep the limits, if they had these accuracies [%]; smaller is better.
+
+    Only accuracy is predicted: costs are looked at, one proposal a design, where the task asks for them.
+    """
+    if session.task.objectives == ("accuracy",):
+        return [-float(accuracy) for accuracy in accuracies]
+    return [
+        fitness(imagined(session, design, session.cost(design), float(accuracy)))
+        for design, accuracy in zip(designs, accuracies, strict=True)
+    ]

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from nasbench_imc import Design, Session
-from nasbench_imc_baselines.common import TRIES, affordable, draw, fresh, keeps_limits, scalarised
+from nasbench_imc_baselines.common import TRIES, begin, draws, fresh, keeps_limits, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {
@@ -43,7 +43,7 @@ def search(
 ) -> None:
     names = [name for name, choices in session.task.domain.variables.items() if len(choices) > 1]
     priority = np.ones(len(names))
-    members = [session.query(draw(session, rng)) for _ in range(affordable(session, population))]
+    members = begin(session, draws(session, population, rng))
     while True:
         fitness = scalarised(session, rng)
         rivals = [members[k] for k in rng.choice(len(members), min(tournament, len(members)), replace=False)]

@@ -26,7 +26,7 @@ from scipy.stats import norm
 
 from nasbench_imc import Session
 from nasbench_imc.bridges.optuna import create_study, distributions
-from nasbench_imc_baselines.common import draw, instead, scalarised
+from nasbench_imc_baselines.common import begin, draws, instead, scalarised
 from nasbench_imc_baselines.one_thread import one_thread
 from nasbench_imc_baselines.surrogates import ranks
 
@@ -39,8 +39,7 @@ SPACE = {"initial": (5, 10, 20)}
 
 def search(session: Session, rng: np.random.Generator, *, initial: int = 5) -> None:
     domain = session.task.domain
-    for _ in range(initial):
-        session.query(draw(session, rng))
+    begin(session, draws(session, initial, rng))
     space = distributions(session.task)
     sampler = optuna.samplers.GPSampler(seed=int(rng.integers(2**31)), n_startup_trials=0)
     while len(session.observations) < len(domain):
@@ -55,7 +54,7 @@ def search(session: Session, rng: np.random.Generator, *, initial: int = 5) -> N
             )
         with one_thread():
             suggested = domain.from_values(study.ask(space).params)
-        session.query(instead(session, suggested, [each.design for each in seen], rng))
+        session.query(instead(session, suggested, rng))
 
 
 def normal_scores(values: list[float]) -> list[float]:

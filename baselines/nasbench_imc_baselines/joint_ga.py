@@ -6,7 +6,8 @@ accuracy that must be kept.
 
     query a random population
     repeat
-        breed children by tournament, uniform crossover of the whole genome and mutation, and query them
+        breed children of two different parents by tournament, uniform crossover of the whole genome and
+            mutation, and query them
         the best of parents and children are the next population
 
 With several objectives each generation draws a new weighting of them. Nothing is recommended: by default the
@@ -17,13 +18,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_imc import Design, Observation, Session
-from nasbench_imc_baselines.common import Fitness, affordable, breed, draw, scalarised
+from nasbench_imc import Observation, Session
+from nasbench_imc_baselines.common import Fitness, begin, breed, draws, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {
     "population": (5, 10, 20),
-    "tournament": (2, 3, 5),
+    "tournament": (2, 3),
     "crossover": (0.0, 0.4, 0.7, 0.9),
     "mutations": (0.5, 1.0, 1.5, 2.0),
 }
@@ -34,26 +35,26 @@ def search(
     rng: np.random.Generator,
     *,
     population: int = 5,
-    tournament: int = 5,
+    tournament: int = 3,
     crossover: float = 0.7,
     mutations: float = 0.5,
 ) -> None:
-    population = affordable(session, population)
-    members = [session.query(draw(session, rng)) for _ in range(population)]
+    members = begin(session, draws(session, population, rng))
+    population = len(members)
     while True:
         fitness = scalarised(session, rng)
+        children = []
         for _ in range(population):
             first = _parent(members, fitness, tournament, rng)
-            second = _parent(members, fitness, tournament, rng) if rng.random() < crossover else first
-            members.append(session.query(breed(session, first, second, mutations, rng)))
-        different = {seen.design: seen for seen in members}
-        members = sorted(different.values(), key=fitness)[:population]
-        while len(members) < population:
-            members.append(session.query(draw(session, rng)))
+            others = [seen for seen in members if seen is not first]
+            second = _parent(others, fitness, tournament, rng) if rng.random() < crossover else first
+            child = breed(session, first.design, second.design, mutations, rng)
+            children.append(session.query(child))
+        members = sorted([*members, *children], key=fitness)[:population]
 
 
 def _parent(
     members: list[Observation], fitness: Fitness, tournament: int, rng: np.random.Generator
-) -> Design:
+) -> Observation:
     rivals = rng.choice(len(members), min(tournament, len(members)), replace=False)
-    return min((members[k] for k in rivals), key=fitness).design
+    return min((members[k] for k in rivals), key=fitness)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from nasbench_imc import Session
-from nasbench_imc_baselines.common import draw, keeps_limits, scalarised
+from nasbench_imc_baselines.common import ask, begin, draws, keeps_limits, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"initial": (1, 3, 5, 10, 20), "restart": (1, 2, 5, 10)}
@@ -30,7 +30,7 @@ def search(
     restart: int = 5,
 ) -> None:
     domain = session.task.domain
-    starts = [session.query(draw(session, rng)) for _ in range(initial)]
+    starts = begin(session, draws(session, initial, rng))
     while True:
         fitness = scalarised(session, rng)
         current = min(starts, key=fitness)
@@ -41,8 +41,8 @@ def search(
             for k in rng.permutation(len(neighbours)):
                 if not keeps_limits(session, neighbours[k]):
                     continue
-                seen = session.query(neighbours[k])
+                seen = ask(session, neighbours[k])
                 if fitness(seen) < fitness(current):
                     current, improved = seen, True
                     break
-        starts = [session.query(draw(session, rng)) for _ in range(restart)]
+        starts = [session.query(design) for design in draws(session, restart, rng)]

@@ -20,8 +20,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from nasbench_imc import Observation, Session
-from nasbench_imc.bridges import violations
-from nasbench_imc_baselines.common import breed, draw, logged
+from nasbench_imc.bridges import scale, violations
+from nasbench_imc_baselines.common import begin, breed, draws, logged
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"weightings": (8, 12, 20), "neighbours": (3, 5, 8), "mutations": (0.5, 1.0, 1.5, 2.0)}
@@ -36,15 +36,17 @@ def search(
     mutations: float = 1.5,
 ) -> None:
     weights = _weightings(len(session.task.objectives), weightings)
+    holders = begin(session, draws(session, len(weights), rng))
+    if len(holders) < len(weights):
+        weights = weights[np.linspace(0, len(weights) - 1, len(holders)).round().astype(int)]
     distance = np.abs(weights[:, None] - weights[None, :]).sum(axis=2)
     near = np.argsort(distance, axis=1, kind="stable")[:, :neighbours]
-    holders = [session.query(draw(session, rng)) for _ in weights]
     while True:
         for k in rng.permutation(len(weights)):
             first, second = rng.choice(near[k], 2, replace=False)
             parents = holders[first].design, holders[second].design
             child = session.query(breed(session, *parents, mutations, rng))
-            low, span = _scale(session)
+            low, span = scale(np.array([logged(session.task, seen) for seen in session.observations]))
             for other in near[k]:
                 if _distance(session, child, weights[other], low, span) < _distance(
                     session, holders[other], weights[other], low, span
@@ -64,13 +66,6 @@ def _weightings(objectives: int, count: int) -> np.ndarray:
         steps += 1
     shares = combinations_with_replacement(range(objectives), steps)
     return np.array([np.bincount(share, minlength=objectives) / steps for share in shares])
-
-
-def _scale(session: Session) -> tuple[np.ndarray, np.ndarray]:
-    """Best value of each objective, and the distance from there to the median."""
-    observed = np.array([logged(session.task, seen) for seen in session.observations])
-    low = observed.min(axis=0)
-    return low, np.maximum(np.median(observed, axis=0) - low, 1e-12)
 
 
 def _distance(

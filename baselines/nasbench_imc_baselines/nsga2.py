@@ -18,8 +18,8 @@ from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.operators.crossover.ux import UniformCrossover
 
 from nasbench_imc import Session
-from nasbench_imc.bridges.pymoo import Redraw, run_pymoo
-from nasbench_imc_baselines.common import affordable, starting_population
+from nasbench_imc.bridges.pymoo import Redraw, SameNetwork, run_pymoo
+from nasbench_imc_baselines.common import starting_population
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"population": (6, 10, 20), "crossover": (0.5, 0.9)}
@@ -32,12 +32,12 @@ def search(
     population: int = 20,
     crossover: float = 0.9,
 ) -> None:
-    first = starting_population(session, affordable(session, population), rng)
+    first = starting_population(session, population, rng)
     algorithm = NSGA2(
         pop_size=len(first),
         sampling=first,
         crossover=UniformCrossover(prob=crossover),
         mutation=Redraw(),
-        eliminate_duplicates=True,
+        eliminate_duplicates=SameNetwork(session),
     )
     run_pymoo(session, algorithm, rng)

@@ -49,8 +49,8 @@ from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from nasbench_imc import Design, Observation, Session
-from nasbench_imc_baselines.candidates import LOOKS, near_the_best
-from nasbench_imc_baselines.common import Fitness, draw, scalarised
+from nasbench_imc_baselines.candidates import near_the_best
+from nasbench_imc_baselines.common import Fitness, begin, draw, draws, scalarised
 from nasbench_imc_baselines.one_thread import one_thread
 
 #: A step takes longer than 0.05 s: fewer runs.
@@ -74,13 +74,11 @@ def search(
     batch: int = 1,
 ) -> None:
     task = session.task
-    for _ in range(initial):
-        session.query(draw(session, rng))
+    begin(session, draws(session, initial, rng))
     rows = _Rows(session)
     while len(session.observations) < len(task.domain):
         fitness = scalarised(session, rng) if len(task.objectives) == 1 else _dominators(session)
-        looks = LOOKS if task.limits else 1
-        designs = near_the_best(session, fitness, parents, candidates, batch, rng, looks)
+        designs = near_the_best(session, fitness, parents, candidates, batch, rng, looks=1)
         designs = designs or [draw(session, rng)]
         choices = rows.of(designs)
         with one_thread(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():

@@ -19,22 +19,22 @@ from collections import deque
 import numpy as np
 
 from nasbench_imc import Session
-from nasbench_imc_baselines.common import affordable, draw, mutate, scalarised
+from nasbench_imc_baselines.common import ask, begin, draws, mutate, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
-SPACE = {"population": (5, 10, 20, 40), "tournament": (2, 3, 5, 10)}
+SPACE = {"population": (5, 10, 20), "tournament": (2, 3, 5, 10)}
 
 
 def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    population: int = 40,
-    tournament: int = 5,
+    population: int = 5,
+    tournament: int = 2,
 ) -> None:
-    members = deque(session.query(draw(session, rng)) for _ in range(affordable(session, population)))
+    members = deque(begin(session, draws(session, population, rng)))
     while True:
         rivals = [members[k] for k in rng.choice(len(members), min(tournament, len(members)), replace=False)]
         parent = min(rivals, key=scalarised(session, rng))
-        members.append(session.query(mutate(session, parent.design, rng)))
+        members.append(ask(session, mutate(session, parent.design, rng)))
         members.popleft()

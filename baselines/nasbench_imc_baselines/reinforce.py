@@ -39,8 +39,7 @@ def search(
     baseline = 0.5
     while True:
         chance = {name: _softmax(values) for name, values in logits.items()}
-        queried = [each.design for each in session.observations]
-        design = instead(session, _sample(session, chance, rng), queried, rng)
+        design = instead(session, _sample(session, chance, rng), rng)
         seen = session.query(design)
         fitness = scalarised(session, rng)
         own = fitness(seen)

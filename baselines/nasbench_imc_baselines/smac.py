@@ -36,8 +36,8 @@ from smac.runhistory import TrialInfo, TrialValue
 from nasbench_imc import Observation, Session
 from nasbench_imc.bridges import to_design
 from nasbench_imc.bridges.configspace import configuration_space, to_configuration
-from nasbench_imc_baselines.candidates import LOOKS, near_the_best
-from nasbench_imc_baselines.common import draw, instead, logged, scalarised
+from nasbench_imc_baselines.candidates import near_the_best
+from nasbench_imc_baselines.common import begin, draw, draws, instead, logged, scalarised
 
 #: A step takes longer than 0.05 s: fewer runs.
 SLOW = True
@@ -57,8 +57,7 @@ def search(
     candidates: int = 200,
 ) -> None:
     task, domain = session.task, session.task.domain
-    for _ in range(initial):
-        session.query(draw(session, rng))
+    begin(session, draws(session, initial, rng))
     space = configuration_space(task, rng)
     with TemporaryDirectory() as folder:  # SMAC keeps a record of its settings
         maximizer = Candidates(session, space, parents, candidates, rng)
@@ -72,8 +71,7 @@ def search(
             tell(seen)
         while len(session.observations) < len(domain):
             asked = to_design(domain, smac.ask().config)
-            queried = [seen.design for seen in session.observations]
-            tell(session.query(instead(session, asked, queried, rng)))
+            tell(session.query(instead(session, asked, rng)))
 
 
 class Candidates(AbstractAcquisitionMaximizer):
@@ -89,9 +87,8 @@ class Candidates(AbstractAcquisitionMaximizer):
         self, previous_configs: list[Configuration], n_points: int
     ) -> list[tuple[float, Configuration]]:
         session, rng = self.session, self.rng
-        looks = LOOKS if session.task.limits else 0
         fitness = scalarised(session, rng)
-        found = near_the_best(session, fitness, self.parents, n_points, 1, rng, looks) or [draw(session, rng)]
+        found = near_the_best(session, fitness, self.parents, n_points, 1, rng) or [draw(session, rng)]
         return self._sort_by_acquisition_value(
             [to_configuration(self.space, session.task, design) for design in found]
         )

@@ -19,8 +19,8 @@ from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.operators.crossover.ux import UniformCrossover
 
 from nasbench_imc import Session
-from nasbench_imc.bridges.pymoo import Redraw, run_pymoo
-from nasbench_imc_baselines.common import affordable, starting_population
+from nasbench_imc.bridges.pymoo import Redraw, SameNetwork, run_pymoo
+from nasbench_imc_baselines.common import starting_population
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"population": (6, 10, 20), "children": (1, 2, 4), "crossover": (0.5, 0.9)}
@@ -34,13 +34,13 @@ def search(
     children: int = 4,
     crossover: float = 0.9,
 ) -> None:
-    first = starting_population(session, affordable(session, population), rng)
+    first = starting_population(session, population, rng)
     algorithm = (SMSEMOA if len(session.task.objectives) > 1 else GA)(
         pop_size=len(first),
         n_offsprings=children,
         sampling=first,
         crossover=UniformCrossover(prob=crossover),
         mutation=Redraw(),
-        eliminate_duplicates=True,
+        eliminate_duplicates=SameNetwork(session),
     )
     run_pymoo(session, algorithm, rng)

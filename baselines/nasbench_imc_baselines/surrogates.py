@@ -27,6 +27,26 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return ((ends - (counts + 1) / 2) / max(1, len(values) - 1))[group]
 
 
+def matched(scores: np.ndarray, of_observed: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What values scores stand for: the observed ones in order, and a line between each two of them.
+
+    Beyond the ends the line through the end and the median goes on.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray, shape (m,)
+    of_observed, values : numpy.ndarray, shape (n,)
+        The scores of what was observed and its values, in any order, the higher the higher.
+    """
+    x, y = np.sort(of_observed), np.sort(values)
+    middle = len(x) // 2
+    found = np.interp(scores, x, y)
+    for end, beyond in ((-1, np.maximum(scores - x[-1], 0)), (0, np.minimum(scores - x[0], 0))):
+        width = abs(x[end] - x[middle])
+        found += beyond * (abs(y[end] - y[middle]) / width if width else 1.0)
+    return found
+
+
 class PairwiseRanker:
     """A linear score whose order follows pairs of observations (RankNet; Burges et al., ICML 2005).
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 import numpy as np
 import optuna
 
-from nasbench_imc import Design, Session
+from nasbench_imc import Session
 from nasbench_imc.bridges.optuna import create_study, distributions, finished_trial
-from nasbench_imc_baselines.common import draw, instead
+from nasbench_imc_baselines.common import begin, draws, instead
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"startup": (5, 10, 20), "multivariate": (False, True), "candidates": (12, 24, 48)}
@@ -43,15 +43,10 @@ def search(
     )
     study = create_study(session, sampler)
     space = distributions(task)
-    queried: list[Design] = []
-    for _ in range(startup):
-        seen = session.query(draw(session, rng))
-        queried.append(seen.design)
+    for seen in begin(session, draws(session, startup, rng)):
         study.add_trial(finished_trial(task, seen))
-    while len(queried) < len(domain):
+    while len(session.observations) < len(domain):
         trial = study.ask(space)
-        design = instead(session, domain.from_values(trial.params), queried, rng)
-        seen = session.query(design)
-        queried.append(design)
+        seen = session.query(instead(session, domain.from_values(trial.params), rng))
         study.tell(trial, state=optuna.trial.TrialState.FAIL)  # what was queried stands for it
         study.add_trial(finished_trial(task, seen))

@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from nasbench_imc import Design, Observation, Session, Task
-from nasbench_imc_baselines.common import draw, imagined, logged, scalarised
+from nasbench_imc_baselines.common import draw, imagined, logged, queried, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {
@@ -53,8 +53,8 @@ def search(
         _recommend(session)
     while True:
         fitness = scalarised(session, rng)
-        seen = {observation.design for observation in session.observations}
-        designs = [design for design in free if design not in seen]
+        known, form = queried(session), session.task.domain.canonical_form
+        designs = [design for design in free if form(design) not in known]
         if not designs:
             return
         predicted = _fit(session, free, designs, penalty, window)
@@ -79,8 +79,9 @@ class _Costs:
 
 
 def _free_labels(session: Session, rng: np.random.Generator) -> dict[Design, np.ndarray]:
-    """Designs on the target, each with its labels on the sources [%]."""
-    designs = dict.fromkeys(draw(session, rng) for _ in range(SOURCES))
+    """Designs of different networks on the target, each with its labels on the sources [%]."""
+    form = session.task.domain.canonical_form
+    designs = {form(design): design for design in (draw(session, rng) for _ in range(SOURCES))}
     return {
         design: np.array(
             [
@@ -88,7 +89,7 @@ def _free_labels(session: Session, rng: np.random.Generator) -> dict[Design, np.
                 for source in session.task.sources
             ]
         )
-        for design in designs
+        for design in designs.values()
     }
 
 

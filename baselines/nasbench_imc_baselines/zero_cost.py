@@ -22,7 +22,7 @@ from collections import deque
 import numpy as np
 
 from nasbench_imc import Design, Session, Task, load
-from nasbench_imc_baselines.common import affordable, draw, mutate, scalarised
+from nasbench_imc_baselines.common import ask, begin, draw, mutate, scalarised
 
 #: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {
@@ -47,15 +47,15 @@ def search(
     tournament: int = 3,
     mutants: int = 3,
 ) -> None:
-    population = affordable(session, population)
     vote = _Vote(session, [draw(session, rng) for _ in range(max(pool, population))])
-    members = deque(session.query(design) for design in vote.best(population))
+    members = deque(begin(session, vote.best(population)))
+    population = len(members)
     fitness = scalarised(session, rng)
     while True:
         rivals = [members[k] for k in rng.choice(len(members), min(tournament, len(members)), replace=False)]
         parent = min(rivals, key=fitness).design
         children = [mutate(session, parent, rng) for _ in range(mutants)]
-        members.append(session.query(max(children, key=vote)))
+        members.append(ask(session, max(children, key=vote)))
         if len(members) > population:
             members.popleft()
 

@@ -8,6 +8,7 @@
 :func:`run_pymoo`               any algorithm of pymoo; more in :mod:`nasbench_imc.bridges.pymoo`
 :func:`configuration_space`     tools that search a ``ConfigSpace``;
                                 more in :mod:`nasbench_imc.bridges.configspace`
+:func:`ask`                     a query, free where the same network was queried before
 :func:`scalarised`              one number for several objectives
 :func:`keeps_limits`            a look at the costs, before a query is spent
 ==============================  ==============================================================
@@ -23,25 +24,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasbench_imc.bridges.ask_tell import AskTell, run_ask_tell
+    from nasbench_imc.bridges.asking import ask, queried
     from nasbench_imc.bridges.configspace import configuration_space
     from nasbench_imc.bridges.designs import to_design, to_indices
     from nasbench_imc.bridges.functions import Function, function, run_function
-    from nasbench_imc.bridges.objectives import keeps_limits, logged, scalarised, violations
+    from nasbench_imc.bridges.objectives import keeps_limits, logged, scalarised, scale, violations
     from nasbench_imc.bridges.optuna import run_optuna
     from nasbench_imc.bridges.pymoo import run_pymoo
 
 _HOME = {
     "AskTell": "ask_tell",
     "Function": "functions",
+    "ask": "asking",
     "configuration_space": "configspace",
     "function": "functions",
     "keeps_limits": "objectives",
     "logged": "objectives",
+    "queried": "asking",
     "run_ask_tell": "ask_tell",
     "run_function": "functions",
     "run_optuna": "optuna",
     "run_pymoo": "pymoo",
     "scalarised": "objectives",
+    "scale": "objectives",
     "to_design": "designs",
     "to_indices": "designs",
     "violations": "objectives",
@@ -50,15 +55,18 @@ _HOME = {
 __all__ = [
     "AskTell",
     "Function",
+    "ask",
     "configuration_space",
     "function",
     "keeps_limits",
     "logged",
+    "queried",
     "run_ask_tell",
     "run_function",
     "run_optuna",
     "run_pymoo",
     "scalarised",
+    "scale",
     "to_design",
     "to_indices",
     "violations",

@@ -65,9 +65,8 @@ def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
     """A fitness to minimise; observations that break limits come after all others, by how far they do.
 
     With one objective it is that objective. With several it is their augmented Chebyshev norm under
-    weights drawn anew (Knowles, ParEGO, 2006), each objective scaled between its best and its median
-    observed value and costs taken by their logarithm, so that a sequence of such fitnesses covers the
-    front. The worst value would be an outlier: a broken network's accuracy.
+    weights drawn anew (Knowles, ParEGO, 2006), each objective scaled as by :func:`scale` and costs taken by
+    their logarithm, so that a sequence of such fitnesses covers the front.
 
     Parameters
     ----------
@@ -87,9 +86,7 @@ def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
     if not session.observations:
         raise SearchError("several objectives are scaled by what was observed: query some designs first")
     weights = rng.dirichlet(np.ones(len(task.objectives)))
-    observed = np.array([logged(task, seen) for seen in session.observations])
-    low = observed.min(axis=0)
-    span = np.maximum(np.median(observed, axis=0) - low, 1e-12)
+    low, span = scale(np.array([logged(task, seen) for seen in session.observations]))
 
     def fitness(seen: Observation) -> float:
         if not seen.feasible:
@@ -98,6 +95,28 @@ def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
         return float(scaled.max() + 0.05 * scaled.sum())
 
     return fitness
+
+
+def scale(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Best value of each objective, and the distance from there to its median over different points.
+
+    The worst value would be an outlier: a broken network's accuracy. Where the median is the best value, the
+    worst serves all the same, and where all are equal 1.
+
+    Parameters
+    ----------
+    observed : numpy.ndarray, shape (n, m)
+        Objectives to be minimised.
+
+    Returns
+    -------
+    tuple of numpy.ndarray, shape (m,)
+    """
+    different = np.unique(observed, axis=0)
+    low = different.min(axis=0)
+    span = np.median(different, axis=0) - low
+    span = np.where(span > 0, span, different.max(axis=0) - low)
+    return low, np.where(span > 0, span, 1.0)
 
 
 def _penalty(task: Task, seen: Observation) -> float:

@@ -1,7 +1,8 @@
 """pymoo: a session as a problem over integers, and a run of any algorithm on it.
 
 Each variable is the index of its choice. Limits are pymoo's constraints; costs are free to look at, so a
-design that breaks a limit is not queried. Costs enter by their logarithm.
+design that breaks a limit is not queried, nor is one that is the same network as another. Costs enter by
+their logarithm.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasbench_imc.bridges.asking import ask
 from nasbench_imc.bridges.designs import to_design
 from nasbench_imc.bridges.extra import imported_for_bridge
 from nasbench_imc.bridges.objectives import logged, violations
 
 with imported_for_bridge("pymoo"):
     from pymoo.core.algorithm import Algorithm
+    from pymoo.core.duplicate import ElementwiseDuplicateElimination
+    from pymoo.core.individual import Individual
     from pymoo.core.mutation import Mutation
     from pymoo.core.problem import ElementwiseProblem
     from pymoo.optimize import minimize
@@ -52,10 +56,22 @@ class DesignProblem(ElementwiseProblem):
                 out["G"] = broken + [0.0] * (self.n_ieq_constr - len(broken))  # what only a query shows
                 out["F"] = [0.0] * len(task.objectives)  # pymoo ranks it by its violation alone
                 return
-        seen = self.session.query(design)
+        seen = ask(self.session, design)
         out["F"] = list(logged(task, seen))
         if self.n_ieq_constr:
             out["G"] = list(violations(task, seen.values).values())
+
+
+class SameNetwork(ElementwiseDuplicateElimination):
+    """For ``eliminate_duplicates``: designs that are one network on one hardware are duplicates."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._domain = session.task.domain
+
+    def is_equal(self, a: Individual, b: Individual) -> bool:
+        first, second = (to_design(self._domain, each.X) for each in (a, b))
+        return self._domain.canonical_form(first) == self._domain.canonical_form(second)
 
 
 class Redraw(Mutation):

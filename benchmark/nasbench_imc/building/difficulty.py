@@ -32,14 +32,18 @@ class Difficulty:
     regret : float
         That regret, in the unit of the task's regrets.
     at_optimum : float
-        Share of its runs that end within the noise floor of the reachable regret.
+        Share of runs that end within the noise floor of the reachable regret.
+    at_optimum_by : str
+        The method of which it is, that with the largest share.
     runs : int
+        Of ``best``.
     """
 
     task: Task
     best: str
     regret: float
     at_optimum: float
+    at_optimum_by: str
     runs: int
 
     @property
@@ -71,14 +75,10 @@ def difficulties(scores: Scores) -> list[Difficulty]:
             continue
         best = min(last, key=lambda method: last[method].mean())
         reached = task.frozen.reachable_regret + task.frozen.noise_floor
+        shares = {method: float(np.mean(regrets <= reached)) for method, regrets in last.items()}
+        nearest = max([best, *shares], key=lambda method: shares[method])  # of equal ones the best
         found.append(
-            Difficulty(
-                task,
-                best,
-                float(last[best].mean()),
-                float(np.mean(last[best] <= reached)),
-                len(last[best]),
-            )
+            Difficulty(task, best, float(last[best].mean()), shares[nearest], nearest, len(last[best]))
         )
     return found
 
@@ -88,11 +88,12 @@ def as_markdown(found: Sequence[Difficulty], methods: Iterable[str]) -> str:
     rows = []
     for each in found:
         task, frozen = each.task, each.task.frozen
+        by = "" if each.at_optimum_by == each.best else f" (`{each.at_optimum_by}`)"
         remark = "trivial" if each.is_trivial else "hopeless" if each.is_hopeless else ""
         rows.append(
             f"| `{task.name}` | {task.suite} | {len(task.domain):,} | {task.budget:,} {task.unit} | "
             f"{_UNITS[task.goal]} | {frozen.random_regret[-1]:.3g} | {each.regret:.3g} (`{each.best}`) | "
-            f"{frozen.reachable_regret:.3g} | {frozen.noise_floor:.3g} | {each.at_optimum:.0%} | "
+            f"{frozen.reachable_regret:.3g} | {frozen.noise_floor:.3g} | {each.at_optimum:.0%}{by} | "
             f"{frozen.random_regret[0] / sum(frozen.random_regret):.0%} | {remark} |"
         )
     seeds = sorted({each.runs for each in found})
@@ -102,10 +103,11 @@ def as_markdown(found: Sequence[Difficulty], methods: Iterable[str]) -> str:
             "",
             "Regret at full budget: what random search is expected to leave, the best mean of any",
             "searcher, and what choosing by search labels would leave if every design were queried. The",
-            "share is that of the best searcher's runs that end within the noise floor of the last: at the",
-            f"optimum, as far as the labels can tell. From {TRIVIAL:.0%} on a task would be trivial; one in",
-            "which nothing is better than random search would be hopeless. The last share is the first",
-            "checkpoint's of random search's summed regret: how much of a score is decided there.",
+            "share is that of runs that end within the noise floor of the last: at the optimum, as far as",
+            "the labels can tell; of the searcher with the largest, which is named where it is not the best.",
+            f"From {TRIVIAL:.0%} on a task would be trivial; one in which nothing is better than random",
+            "search would be hopeless. The last share is the first checkpoint's of random search's summed",
+            "regret: how much of a score is decided there.",
             "",
             "| task | suite | designs | budget | regret in | random search | best searcher | reachable | "
             "noise floor | at the optimum | first checkpoint | |",

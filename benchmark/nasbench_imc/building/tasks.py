@@ -107,6 +107,7 @@ def _joint(
     objectives: tuple[str, ...] = ("accuracy",),
     limits: Mapping[str, float] = MappingProxyType({}),
     least: Mapping[str, float] = MappingProxyType({}),
+    budget: int = 200,
 ) -> Plan:
     """Networks, bits, sparsity and hardware of ``hybrid`` together: 110,592 designs."""
     return Plan(
@@ -118,6 +119,7 @@ def _joint(
         least,
         weight_bits=(8, 4),
         sparsity=(0.0, 0.5),
+        budget=budget,
     )
 
 
@@ -129,7 +131,7 @@ PLANS = {
         Plan("nb201/sram-digital/C-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, budget=120),
         Plan("nb201/sram-digital/M-energy", "dev", _SRAM, ("accuracy", "energy")),
         Plan("nb201/joint/J-edap", "dev", _ALL, ("edap",), least={"accuracy": 0.05}, budget=50),
-        Plan("nb201/pcm-to-sram/T-memory", "dev", _SRAM, limits={"weight_memory": 0.3}, sources=_PCM),
+        Plan("nb201/pcm-to-sram/T-energy", "dev", _SRAM, ("accuracy", "energy"), sources=_PCM),
         Plan("nb201/pcm-t0/S-accuracy", "test", _PCM, at="t0", budget=12),
         Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}, budget=50),
         Plan("nb201/pcm-1d/M-energy", "test", _PCM, ("accuracy", "energy"), budget=100),
@@ -155,9 +157,13 @@ PLANS = {
             limits={"area": 0.5},
             budget=20,
         ),
-        Plan("hybrid/pcm-1d/M-energy", "dev", ("pcm-r128-adc8-mux4",), ("accuracy", "energy")),
+        Plan("hybrid/pcm-1d/M-energy", "dev", ("pcm-r128-adc8-mux4",), ("accuracy", "energy"), budget=100),
         Plan(
-            "hybrid/rram-analog/M-latency", "dev", ("rram-analog-r128-adc8-mux16",), ("accuracy", "latency")
+            "hybrid/rram-analog/M-latency",
+            "dev",
+            ("rram-analog-r128-adc8-mux16",),
+            ("accuracy", "latency"),
+            budget=100,
         ),
         Plan("hybrid/joint/J-edap", "dev", _OTHERS, ("edap",), least={"accuracy": 0.1}),
         Plan(
@@ -197,23 +203,39 @@ PLANS = {
             limits={"weight_memory": 0.5},
             budget=20,
         ),
-        Plan("hybrid/sram-digital/M-energy", "test", ("sram-digital-r128",), ("accuracy", "energy")),
+        Plan(
+            "hybrid/sram-digital/M-energy",
+            "test",
+            ("sram-digital-r128",),
+            ("accuracy", "energy"),
+            budget=100,
+        ),
         Plan(
             "hybrid/sram-analog/M-energy-area",
             "test",
             ("sram-analog-r64-adc6-mux4",),
             ("accuracy", "energy", "area"),
+            budget=100,
         ),
         Plan(
             "hybrid/rram-sliced/M-energy-latency-area",
             "test",
             ("rram-sliced-r128-adc8-mux16",),
             ("accuracy", *_COSTS),
+            budget=100,
         ),
-        _joint("J-energy-area", limits={"energy": 0.2, "area": 0.2}),
+        _joint("J-energy-area", limits={"energy": 0.2, "area": 0.2}, budget=100),
         _joint("J-front", ("accuracy", "energy", "area")),
         _joint("J-edap-high", ("edap",), least={"accuracy": 0.05}),
         Plan("hybrid/pcm-1d/F-accuracy", "test", ("pcm-r256-adc8-mux4",), budget=40, multi_fidelity=True),
+        Plan(
+            "hybrid/rram-sliced/F-energy",
+            "test",
+            ("rram-sliced-r64-adc6-mux16",),
+            ("accuracy", "energy"),
+            budget=40,
+            multi_fidelity=True,
+        ),
         Plan(
             "hybrid/sram-to-pcm-30d/T-energy",
             "test",
@@ -565,6 +587,12 @@ def _freeze_front(task: Task, designs: _Designs) -> Frozen:
     def points(accuracy: np.ndarray) -> np.ndarray:
         return front.normalise(accuracy, costs, names, ideal, nadir)
 
+    # At a budget of 0 one design is named blindly.
+    at: list[float] = [max(1, n) for n in task.checkpoints]
+    seconds = None
+    if task.fidelities:
+        seconds, shared = _seconds(designs.plan, designs.bench), _shared_seconds(designs.bench)
+        at = [n - shared for n in task.checkpoints]
     truth = points(score)
     best_volume = front.hypervolume(truth[on_front])
     runs, reached = [], []
@@ -577,10 +605,11 @@ def _freeze_front(task: Task, designs: _Designs) -> Frozen:
                 seen,
                 truth,
                 scored,
-                [max(1, n) for n in task.checkpoints],  # at a budget of 0 one design is named blindly
+                at,
                 MAX_FRONT,
                 _rng(seed),
                 SIMULATED_RUNS // task.label_seeds,
+                seconds,
             )
         )
     volumes = np.concatenate(runs)

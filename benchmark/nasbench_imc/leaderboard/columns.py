@@ -114,7 +114,7 @@ _FIRST = (
     ),
     Column(
         "Elo",
-        lambda line: f"{line.elo.value:.0f}",
+        lambda line: "-" if math.isnan(line.elo.value) else f"{line.elo.value:.0f}",
         {
             "elo": lambda line: line.elo.value,
             "elo_low_95": lambda line: line.elo.low,

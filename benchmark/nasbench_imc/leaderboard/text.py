@@ -113,7 +113,8 @@ def _spread(scores: Scores) -> str:
     if clusters < MIN_CLUSTERS:
         lacking.append(f"{described}, and it takes {MIN_CLUSTERS}")
     if lacking:
-        return f"No intervals of them: {'; '.join(lacking)}."
+        no = "No Elo, and no intervals" if tasks < MIN_TASKS else "No intervals of them"
+        return f"{no}: {'; '.join(lacking)}."
     return f"Their intervals: 95 % bootstrap over {described}, then tasks."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,10 +55,11 @@ def simulate_fronts(
     search: np.ndarray,
     score: np.ndarray,
     scored: np.ndarray,
-    draws: Sequence[int],
+    draws: Sequence[float],
     size: int,
     rng: np.random.Generator,
     runs: int,
+    seconds: np.ndarray | None = None,
 ) -> np.ndarray:
     """Hypervolume that random search recommends, simulated.
 
@@ -67,21 +69,27 @@ def simulate_fronts(
         Normalised objectives of the designs by search and by score labels.
     scored : numpy.ndarray, shape (N,), bool
         Which designs count when scored.
-    draws : sequence of int
-        Numbers of draws, rising.
+    draws : sequence of float
+        When it is scored, rising: numbers of draws, or of seconds.
     size : int
         Most designs that a recommendation names.
     rng : numpy.random.Generator
     runs : int
+    seconds : numpy.ndarray, shape (N,), optional
+        What each design takes, where that is not one draw.
 
     Returns
     -------
     numpy.ndarray, shape (runs, len(draws)), float64
+        0 where not even one design was done.
     """
+    seconds = np.ones(len(search)) if seconds is None else seconds
+    most = min(len(search), math.ceil(draws[-1] / seconds.min()))
     volumes = np.empty((runs, len(draws)))
     for run in range(runs):
-        drawn = rng.choice(len(search), size=draws[-1], replace=False)
-        for k, n in enumerate(draws):
+        drawn = rng.choice(len(search), size=most, replace=False)
+        done = np.searchsorted(np.cumsum(seconds[drawn]), draws, side="right")
+        for k, n in enumerate(done):
             chosen = drawn[:n][front.best_subset(search[drawn[:n]], size)]
             volumes[run, k] = front.hypervolume(score[chosen[scored[chosen]]])
     return volumes

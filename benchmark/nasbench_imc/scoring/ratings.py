@@ -167,6 +167,7 @@ class Ratings:
     Attributes
     ----------
     mean_rank, elo : numpy.ndarray, shape (methods,)
+        Elo is NaN below :data:`MIN_TASKS` tasks: of few it says which tasks there are.
     mean_rank_interval, elo_interval : numpy.ndarray, shape (2, methods)
         95 % percentile bootstrap over clusters of tasks, then tasks; NaN below :data:`MIN_TASKS` tasks or
         :data:`MIN_CLUSTERS` clusters.
@@ -201,8 +202,10 @@ def rate(
     tasks, methods = scores.shape
     placed, won = ranks(scores), wins(scores)
     mean_rank, rating = placed.mean(axis=0), elo(won.sum(axis=0), anchor)
-    if tasks < MIN_TASKS or len(set(clusters)) < MIN_CLUSTERS:
-        unknown = np.full((2, methods), np.nan)
+    unknown = np.full((2, methods), np.nan)
+    if tasks < MIN_TASKS:
+        return Ratings(mean_rank, unknown[0], unknown, unknown)
+    if len(set(clusters)) < MIN_CLUSTERS:
         return Ratings(mean_rank, rating, unknown, unknown)
     counts = bootstrap.cluster_counts(clusters, rng, resamples).astype(float)
     resampled_ranks = counts @ placed / counts.sum(axis=1, keepdims=True)

@@ -31,7 +31,7 @@ class PipedSession:
     """
 
     def __init__(self, channel: Channel, task: Task, seed: int) -> None:
-        self.task = task
+        self.task = task.as_searched
         self.seed = seed
         self.charged = self.proposals = 0
         self.budget_left: Any = task.budget

@@ -1,8 +1,8 @@
 """Permuting category labels, to see whether a searcher knows this table or searches it.
 
 A searcher that carries the names of good architectures finds that they name others. It is a diagnostic: one
-that rightly knows, say, that convolutions beat pooling loses too, and one that costs every architecture by
-itself, with the public cost model, can undo it.
+that rightly knows, say, that convolutions beat pooling or which cells are isomorphic loses too, and one that
+costs every architecture by itself, with the public cost model, can undo it.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import resources
 from itertools import product
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 Goal = Literal["accuracy", "front", "cost"]
 
-#: Label seeds of the suite ``test`` begin here. Odd, so that seeds of the two suites also differ where a table
-#: holds a few draws and takes the seed modulo their number.
+#: Label seeds of the suite ``test`` begin here. Odd, so that seeds of the two suites also differ where a
+#: table holds a few draws and takes the seed modulo their number.
 TEST_LABELS = 1_000_003
 
 #: Most designs that a recommendation for several objectives may name.
@@ -78,6 +79,15 @@ class Frozen:
     reachable_regret: float
     random_regret: tuple[float, ...]
     random_regret_error: tuple[float, ...]
+
+    @property
+    def withheld(self) -> Frozen:
+        """The margin alone, which a searcher may know; all else is NaN or empty.
+
+        The optimum's cost, say, would tell which design is the optimum, since costs are free to look at.
+        """
+        nan = math.nan
+        return Frozen(nan, nan, {}, {}, nan, nan, self.margin, nan, (), ())
 
 
 @dataclass(frozen=True)
@@ -147,6 +157,13 @@ class Task:
     def domain(self) -> Domain:
         """The designs that the task admits."""
         return Domain(spaces.get(self.table), self.hardware, self.weight_bits, self.sparsity)
+
+    @cached_property
+    def as_searched(self) -> Task:
+        """The task as a session shows it: what was frozen from the whole table is withheld."""
+        made = replace(self, frozen=self.frozen.withheld)
+        made.__dict__["domain"] = self.domain
+        return made
 
     @cached_property
     def source_domain(self) -> Domain | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -80,6 +80,11 @@ class Domain(Choices[Design]):
                 raise unknown(f"{name} for this task", value, choices)
             own[name] = choices[choices.index(value)]
         return Design(str(design.arch), **own)
+
+    def canonical_form(self, design: Design) -> Hashable:
+        """Equal for designs that are one network, with the same labels and costs, on one hardware."""
+        form = self.space.canonical_form(design.arch)
+        return form, design.hardware, design.weight_bits, design.sparsity
 
     def free(self, design: Design) -> dict[str, Any]:
         """The fields of a design that the task leaves free, for a log."""

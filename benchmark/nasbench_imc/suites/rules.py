@@ -16,7 +16,7 @@ TRACKS = {
     "C": "accuracy under limits on costs",
     "M": "accuracy against costs",
     "J": "networks, compression and hardware together",
-    "F": "accuracy with labels of several fidelities, by the simulated clock",
+    "F": "accuracy, or a front, with labels of several fidelities, by the simulated clock",
     "T": "accuracy on one hardware, with labels on others for free",
 }
 
@@ -59,14 +59,14 @@ def rules(made: Task) -> Iterator[tuple[bool, str]]:
         not any(name.startswith("accuracy") for name in (*costs, *made.limits)),
         "an accuracy is no cost, since costs are seen without being charged",
     )
-    # What makes a track: each of these is there on its own track, and on no other but J and T.
+    # What makes a track: each of these is there on its own track, and on no other but J, T and, for costs, F.
     free = len(made.hardware) * len(made.weight_bits) * len(made.sparsity) > 1
-    for track, there, what in (
-        ("M", len(made.objectives) > 1, "costs as further objectives"),
-        ("C", bool(made.limits), "limits"),
-        ("J", made.objectives[0] != "accuracy", "a cost as the objective"),
+    for track, others, there, what in (
+        ("M", "JTF", len(made.objectives) > 1, "costs as further objectives"),
+        ("C", "JT", bool(made.limits), "limits"),
+        ("J", "JT", made.objectives[0] != "accuracy", "a cost as the objective"),
     ):
-        yield not there or made.track in (track, "J", "T"), f"track {made.track} has no {what}"
+        yield not there or made.track in (track, *others), f"track {made.track} has no {what}"
         yield there or made.track != track or track == "J", f"track {track} has {what}"
     for track, there, what in (
         ("J", free, "several choices of hardware, weight_bits or sparsity"),

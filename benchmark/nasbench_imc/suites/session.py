@@ -57,6 +57,7 @@ class Session:
     Attributes
     ----------
     task : Task
+        What was frozen with it is withheld (:attr:`Task.as_searched`).
     seed : int
         Fixes the search labels, together with the task's suite (:meth:`Task.label_seed`).
     charged : float
@@ -71,7 +72,7 @@ class Session:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise SearchError(f"a session's label seed is an integer of at least 0, not {seed!r}")
         task.check_table(bench)
-        self.task = task
+        self.task = task.as_searched
         self.seed = int(seed)
         self.charged: float = 0
         self.proposals = 0
