@@ -10,8 +10,8 @@ gradient-boosted trees, here a linear pairwise ranker over choices and pairs of 
         breed many mutants of the best, which costs nothing, and draw some designs anywhere
         query the few that would be best, had they the accuracies that their ranks stand for
 
-Costs are known without a query, so accuracy alone is learned. With several objectives each round draws a new
-weighting of them.
+Costs are known without a query, so accuracy alone is learned. With several objectives the best are the front,
+and those candidates that would add most to its hypervolume.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from nasbench_imc import Session
 from nasbench_imc_baselines.candidates import near_the_best
 from nasbench_imc_baselines.common import begin, draw, draws, foreseen, scalarised
+from nasbench_imc_baselines.fronts import dominators, gain
 from nasbench_imc_baselines.surrogates import PairwiseRanker, interactions, matched
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
@@ -38,10 +39,11 @@ def search(
 ) -> None:
     encode = session.task.domain.encode
     begin(session, draws(session, initial, rng))
+    several = len(session.task.objectives) > 1
     looks = int(session.task.objectives != ("accuracy",))
     ranker = PairwiseRanker()
     while True:
-        fitness = scalarised(session, rng)
+        fitness = dominators(session) if several else scalarised(session, rng)
         observed = interactions(np.array([encode(seen.design) for seen in session.observations]))
         labels = np.array([seen.values["accuracy"] for seen in session.observations])
         ranker.fit(observed, -labels)
@@ -49,5 +51,6 @@ def search(
         designs = near or [draw(session, rng)]
         scores = ranker.predict(interactions(np.array([encode(design) for design in designs])))
         accuracies = matched(-scores, -ranker.predict(observed), labels)
-        for k in np.argsort(foreseen(session, fitness, designs, accuracies), kind="stable")[:batch]:
+        promise = foreseen(session, gain(session) if several else fitness, designs, accuracies)
+        for k in np.argsort(promise, kind="stable")[:batch]:
             session.query(designs[k])

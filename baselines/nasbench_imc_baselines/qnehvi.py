@@ -48,9 +48,10 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
-from nasbench_imc import Design, Observation, Session
+from nasbench_imc import Design, Session
 from nasbench_imc_baselines.candidates import near_the_best
-from nasbench_imc_baselines.common import Fitness, begin, draw, draws, scalarised
+from nasbench_imc_baselines.common import begin, draw, draws, scalarised
+from nasbench_imc_baselines.fronts import dominators
 from nasbench_imc_baselines.one_thread import one_thread
 
 #: A step takes longer than 0.05 s: fewer runs.
@@ -77,7 +78,7 @@ def search(
     begin(session, draws(session, initial, rng))
     rows = _Rows(session)
     while len(session.observations) < len(task.domain):
-        fitness = scalarised(session, rng) if len(task.objectives) == 1 else _dominators(session)
+        fitness = scalarised(session, rng) if len(task.objectives) == 1 else dominators(session)
         designs = near_the_best(session, fitness, parents, candidates, batch, rng, looks=1)
         designs = designs or [draw(session, rng)]
         choices = rows.of(designs)
@@ -161,14 +162,3 @@ class _Rows:
                 cost = X[..., self.costs[self.names.index(name)]]
                 columns.append(sign * cost.expand(accuracy.shape[:-1]))
         return torch.stack(columns, dim=-1)
-
-
-def _dominators(session: Session) -> Fitness:
-    """How many observations dominate one: 0 on the front. Those that break limits come last."""
-    points = np.array([seen.objectives for seen in session.observations])
-
-    def fitness(seen: Observation) -> float:
-        better = (points <= seen.objectives).all(axis=1) & (points < seen.objectives).any(axis=1)
-        return float(better.sum()) + (0 if seen.feasible else len(points))
-
-    return fitness

@@ -28,7 +28,8 @@ FLOOR_SEEDS = 300  # label seeds that estimate the noise of what is no plain acc
 MARGINS = range(6)  # above a least accuracy, in standard deviations of the label noise
 SIMULATED_RUNS = 10_020  # the same number for each label seed
 TRANSFER_CHECKPOINTS = (0, 5, 20, 50)
-PROPOSALS = 4_000  # of any task: free labels and looks at costs have no other cap
+#: In all, or for each query of the budget, whichever is more: free labels and looks at costs have no other cap.
+PROPOSALS, PROPOSALS_A_QUERY = 4_000, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +388,7 @@ def _blank(plan: Plan, bench: Benchmark) -> Task:
         least={},
         fidelities=fidelities(bench) if plan.multi_fidelity else (),
         budget=at[-1],
-        max_proposals=PROPOSALS,
+        max_proposals=max(PROPOSALS, 0 if plan.multi_fidelity else PROPOSALS_A_QUERY * at[-1]),
         checkpoints=at,
         # Means over all draws are one number, whatever the seed.
         label_seeds=1 if bench.draws else LABEL_SEEDS,

@@ -123,7 +123,7 @@ def run(
     """Run methods on tasks, one log a run.
 
     A method makes the runs that it is for. Its module may hold a function suits(task); or SLOW = True, which
-    leaves it the first ten seeds and the tasks of at most 100 queries.
+    leaves it the first 14 seeds and the tasks of at most 100 queries.
     """
     if not suite and not task_names:
         raise click.UsageError("name the tasks: --suite dev, --suite test, or --task NAME")
