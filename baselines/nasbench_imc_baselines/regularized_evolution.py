@@ -6,7 +6,7 @@ AAAI 2019.
     query a random population
     repeat
         take the best of a random sample of the population as parent
-        query its mutant and add it to the population
+        query its mutant, mutated again where it was queried before, and add it to the population
         remove the oldest member
 
 With several objectives each tournament draws a new weighting of them.
@@ -19,7 +19,7 @@ from collections import deque
 import numpy as np
 
 from nasbench_imc import Session
-from nasbench_imc_baselines.common import ask, begin, draws, mutate, scalarised
+from nasbench_imc_baselines.common import begin, draws, fresh, mutate, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"population": (5, 10, 20), "tournament": (2, 3, 5, 10)}
@@ -36,5 +36,6 @@ def search(
     while True:
         rivals = [members[k] for k in rng.choice(len(members), min(tournament, len(members)), replace=False)]
         parent = min(rivals, key=scalarised(session, rng))
-        members.append(ask(session, mutate(session, parent.design, rng)))
+        child = fresh(session, mutate(session, parent.design, rng), rng)
+        members.append(session.query(child))
         members.popleft()

@@ -8,6 +8,7 @@ at all, it is chosen for the network that was found.
     regularised evolution over networks on them, for a share of the budget
     for each network, the best first
         query it on the other hardware and compressions that keep the limits, the most promising first
+    where that ends before the budget is spent, begin again
 
 Most promising is what would be best if the network had the accuracy that it showed in the first stage. With
 several objectives each tournament draws a new weighting of them, and so does each network's second stage.
@@ -43,9 +44,17 @@ def search(
     population: int = 5,
     tournament: int = 5,
 ) -> None:
+    while True:
+        _stages(session, rng, share, population, tournament)
+
+
+def _stages(
+    session: Session, rng: np.random.Generator, share: float, population: int, tournament: int
+) -> None:
     domain, first = session.task.domain, draw(session, rng)
     left = session.budget_left * (1 - share)
     members = deque([session.query(first)])
+    seen = {first.arch: members[0]}
     while session.budget_left > left:
         parent = None
         if len(members) == population:
@@ -55,9 +64,9 @@ def search(
         if domain.canonical_form(child) in queried(session):
             break  # few networks keep the limits on this hardware
         members.append(session.query(child))
+        seen[child.arch] = members[-1]
         if len(members) > population:
             members.popleft()
-    seen = {each.design.arch: each for each in session.observations}
     while seen:
         fitness = scalarised(session, rng)
         best = seen.pop(min(seen, key=lambda arch: fitness(seen[arch])))

@@ -22,7 +22,7 @@ from collections import deque
 import numpy as np
 
 from nasbench_imc import Design, Session, Task, load
-from nasbench_imc_baselines.common import ask, begin, draw, mutate, scalarised
+from nasbench_imc_baselines.common import begin, draw, fresh, mutate, scalarised
 
 #: What may be tuned on the suite ``dev``; the defaults below have not been.
 SPACE = {
@@ -54,8 +54,8 @@ def search(
     while True:
         rivals = [members[k] for k in rng.choice(len(members), min(tournament, len(members)), replace=False)]
         parent = min(rivals, key=fitness).design
-        children = [mutate(session, parent, rng) for _ in range(mutants)]
-        members.append(ask(session, max(children, key=vote)))
+        children = [fresh(session, mutate(session, parent, rng), rng) for _ in range(mutants)]
+        members.append(session.query(max(children, key=vote)))
         if len(members) > population:
             members.popleft()
 
