@@ -10,7 +10,7 @@ from nasbench_imc import Design, Session
 from nasbench_imc_baselines.common import Fitness, draw, mutate, queried
 
 #: Looks at costs that a candidate which keeps the limits takes, at most on average.
-LOOKS = 10
+LOOKS = 20
 
 
 def near_the_best(
