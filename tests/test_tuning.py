@@ -7,7 +7,7 @@ import nasbench_imc as nbi
 from nasbench_imc.runs import find_method, methods
 from nasbench_imc.tuning import configurations, tunable, tune
 
-TASK = "nb201/sram-digital/S-accuracy"
+TASK = "nb201/pcm-t0/S-accuracy"
 SOURCE = '''
 """Takes the best of a few designs; quality says how well it looks."""
 
@@ -63,8 +63,8 @@ def test_only_what_a_method_is_for_counts(tmp_path):
 
 
 def test_test_tasks_are_refused(method, tmp_path):
-    with pytest.raises(nbi.SearchError, match="tuning is for the suite 'dev'; nb201/pcm-t0/S-accuracy"):
-        tune(method, [nbi.task("nb201/pcm-t0/S-accuracy")], range(1), 1, tmp_path)
+    with pytest.raises(nbi.SearchError, match="tuning is for the suite 'dev'; nb201/sram-digital/S-accuracy"):
+        tune(method, [nbi.task("nb201/sram-digital/S-accuracy")], range(1), 1, tmp_path)
 
 
 @pytest.mark.parametrize(

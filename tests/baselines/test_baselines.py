@@ -23,10 +23,10 @@ NAMES = sorted(
     for name, method in methods().items()
     if method.source.startswith("nasbench_imc_baselines") and name not in SLOW
 )
-SHARED = {"candidates", "common", "halving", "one_thread", "surrogates"}  # by several searchers
+SHARED = {"candidates", "common", "fronts", "halving", "one_thread", "surrogates"}  # by several searchers
 TASKS = ["nb201/sram-digital/S-accuracy", "nb201/pcm-t0/C-energy", "nb201/sram-digital/M-energy"]
-JOINT = ["nb201/joint/J-edap", "nb201/joint/J-energy-area", "nb201/joint/J-front"]
-TRANSFER = ["nb201/pcm-to-sram/T-memory", "nb201/sram-to-pcm-t0/T-energy"]
+JOINT = ["nb201/joint/J-edap", "nb201/sram-sizes/J-energy-area", "nb201/joint/J-front"]
+TRANSFER = ["nb201/pcm-to-sram/T-energy", "nb201/sram-to-pcm-t0/T-energy"]
 FEW = {"two_stage": JOINT, "transfer": TRANSFER}  # tasks of searchers that are not for all
 PAIRS = [(name, task) for name in NAMES for task in FEW.get(name, TASKS)]
 
@@ -146,7 +146,7 @@ def test_exhaustive_search_reaches_what_is_reachable(bench: nbi.Benchmark, name:
         last.append(regret_curve(task, bench, log.events)[-1])
     if task.goal == "accuracy":
         error = np.std(last, ddof=1) / np.sqrt(5)
-        assert np.mean(last) == pytest.approx(task.frozen.reachable_regret, abs=5 * error + 0.05)
+        assert np.mean(last) == pytest.approx(task.frozen.reachable_regret, abs=5 * error + 0.1)
     if task.goal == "front":
         assert task.frozen.reachable_regret - 3 * task.frozen.noise_floor < np.mean(last)
         assert np.mean(last) < task.frozen.random_regret[-1]

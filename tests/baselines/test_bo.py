@@ -18,7 +18,7 @@ from nasbench_imc.bridges import logged
 from nasbench_imc.runs import find_method
 from nasbench_imc.runs.execute import execute
 from nasbench_imc.testing.tasks import shrunk
-from nasbench_imc_baselines import gp, qnehvi, smac
+from nasbench_imc_baselines import fronts, gp, qnehvi, smac
 from nasbench_imc_baselines.one_thread import one_thread
 
 LIMITED, FRONT = "nb201/pcm-t0/C-energy", "nb201/sram-digital/M-energy"
@@ -131,7 +131,7 @@ def test_qnehvi_parents_are_the_front() -> None:
     with nbi.task(FRONT).session(1) as session:
         observed(session, 12)
         seen = session.observations
-        fitness = qnehvi._dominators(session)
+        fitness = fronts.dominators(session)
         for one in seen:
             dominators = [
                 other

@@ -22,9 +22,9 @@ FILE = Path(__file__).with_name("golden.json")
 TASKS = (
     "nb201/sram-digital/C-memory",  # limits
     "nb201/joint/J-front",  # several objectives, and hardware to choose
-    "nb201/pcm-to-sram/T-memory",  # free labels on other hardware
+    "nb201/pcm-to-sram/T-energy",  # free labels on other hardware
 )
-BUDGET, SLOW_BUDGET = 40, 16
+BUDGET, SLOW_BUDGET = 30, 16
 METHODS = {
     name: method for name, method in methods().items() if method.source.startswith("nasbench_imc_baselines.")
 }

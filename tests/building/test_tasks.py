@@ -100,8 +100,8 @@ def test_limits_keep_the_share_that_was_planned(bench: nbi.Benchmark, name: str)
     assert set(task.limits) == set(PLAN[name].limits)
     for metric, share in PLAN[name].limits.items():
         ratio = bench.array(metric, hardware=list(task.hardware)) / task.limits[metric]
-        # Many cells share a cost, and the limit is rounded to four digits.
-        assert (ratio < 1 - 5e-4).mean() <= share <= (ratio < 1 + 5e-4).mean()
+        # Many cells share a cost, and the limit is rounded to four digits, outwards.
+        assert (ratio < 1 - 1e-3).mean() <= share <= (ratio <= 1).mean()
         assert float(f"{task.limits[metric]:.4g}") == task.limits[metric]
 
 
@@ -196,6 +196,7 @@ def test_what_cannot_be_frozen_is_named_and_no_track_may_be_left_without_a_task(
     }
     good = PLAN["nb201/pcm-t0/C-energy"]
     monkeypatch.setitem(PLANS, "nb201", (*plans.values(), good))
+    monkeypatch.setattr(building, "PROPOSALS_A_QUERY", 20)
     said: list[str] = []
     with pytest.raises(nbi.TaskError, match=r"^no task is left for track S of dev on 'nb201'; change"):
         building.freeze_all(bench, tmp_path, log=said.append)

@@ -164,11 +164,11 @@ def test_csv_holds_every_value_in_full_precision(scores, tasks):
     assert [row["method"] for row in rows] == list(board.index)
     for row in rows:
         line = board.loc[row["method"]]
-        named = {"mean_rank": "mean_rank", "elo": "elo", "score [1]": "score", "score_low_95 [1]": "low"}
+        named = {"mean_rank": "mean_rank", "score [1]": "score", "score_low_95 [1]": "low"}
         assert all(float(row[column]) == line[name] for column, name in named.items())
         assert float(row["overhead [s]"]) == line["seconds"]
         assert (row["board"], row["trust"]) == ("own tasks", "self-reported")
-        assert row["elo_low_95"] == ""  # three tasks show no spread
+        assert row["elo"] == row["elo_low_95"] == ""  # three tasks show no rating and no spread
         assert (int(row["rank"]), int(row["runs"])) == (line["rank"], line["runs"])
         assert int(row["failed_runs"]) == line["failed"]
         for task in tasks:
@@ -190,7 +190,7 @@ def test_markdown_shows_the_scores_with_the_best_in_bold(scores, tasks):
     assert [row[head.index("score")] for row in rows] == [
         f"{line.score:.3f} ({line.low:.3f} to {line.high:.3f})" for line in board.itertuples()
     ]
-    assert [row[head.index("Elo")] for row in rows] == [f"{rating:.0f}" for rating in board.elo]
+    assert {row[head.index("Elo")] for row in rows} == {"-"}  # of three tasks
     assert [int(row[-2]) for row in rows] == list(board.failed)
 
 
@@ -279,7 +279,7 @@ def test_page_shows_the_scores(page, scores):
         cells = [cell.strip() for cell in _cells(row)]
         assert cells[:2] == [f"{line['rank']:.0f}", method]
         interval = f"{line.score:.3f} {line.low:.3f} to {line.high:.3f}"
-        assert cells[4:9] == [f"{line.elo:.0f}", interval, *(f"{line[t.name]:.3f}" for t in scores.tasks)]
+        assert cells[4:9] == ["-", interval, *(f"{line[t.name]:.3f}" for t in scores.tasks)]
 
 
 def _cells(row):
@@ -315,7 +315,7 @@ def test_one_run_of_one_method_on_one_task(tasks, tmp_path):
     score = f"{scores.runs.score[0]:.3f}"
     _, rows = _markdown_rows(as_markdown(scores))
     span = f"{score} ({score} to {score})"
-    assert rows == [["1", "only", "self-reported", "1.00", "1000", span, f"**{score}**", "1", "0", "0.5"]]
+    assert rows == [["1", "only", "self-reported", "1.00", "-", span, f"**{score}**", "1", "0", "0.5"]]
     write_page(scores, tmp_path / "page.html")
     parsed = _Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert score in parsed.text
@@ -508,12 +508,12 @@ def test_notes_say_that_seeds_are_too_few(scores, wide):
 
 def test_notes_say_whether_tasks_or_clusters_are_too_few(scores, wide):
     one = "1 cluster of tasks (table x hardware family), and it takes 4"
-    assert f"No intervals of them: 3 tasks, and it takes 5; {one}." in _plain(scores)
+    assert f"No Elo, and no intervals: 3 tasks, and it takes 5; {one}." in _plain(scores)
     assert f"No intervals of them: {one}." in _plain(wide)
     chips = wide.tasks[0].load_table().hardware.groupby("family").head(1).index  # one of each family
     tasks = [replace(task, hardware=(chips[k % 4],)) for k, task in enumerate(wide.tasks)]
     assert "Their intervals: 95 % bootstrap over 4 clusters of tasks" in _plain(_scores(tasks))
-    assert "No intervals of them: 4 tasks, and it takes 5." in _plain(_scores(tasks[:4]))
+    assert "No Elo, and no intervals: 4 tasks, and it takes 5." in _plain(_scores(tasks[:4]))
 
 
 def _plain(scores):

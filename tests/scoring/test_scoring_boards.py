@@ -260,5 +260,5 @@ def test_clusters_are_of_table_and_hardware_family() -> None:
         return cluster(nbi.task(f"nb201/{name}"))
 
     assert found("pcm-1d/M-energy") == found("pcm-t0/S-accuracy") == ("nb201", "pcm")
-    assert found("sram-digital/S-accuracy") == found("pcm-to-sram/T-memory") == ("nb201", "sram-digital")
+    assert found("sram-digital/S-accuracy") == found("pcm-to-sram/T-energy") == ("nb201", "sram-digital")
     assert found("joint/J-front") == ("nb201", "pcm", "sram-digital")

@@ -397,7 +397,7 @@ def test_values_that_equal_the_tasks_are_its_own_in_the_log() -> None:
 
 
 def test_the_suites_show_other_labels() -> None:
-    dev, test = nbi.task("nb201/pcm-t0/C-energy"), nbi.task("nb201/pcm-t0/S-accuracy")
+    dev, test = nbi.task(M), nbi.task(S)
     assert (dev.hardware, dev.at) == (test.hardware, test.at)
     design = designs(dev, 1)[0]
     for seed in range(5):
