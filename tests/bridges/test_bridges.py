@@ -112,6 +112,51 @@ def test_violations() -> None:
     assert bridges.violations(S, {"energy": 5.0}) == {}
 
 
+def isomorphs(count: int) -> list[nbi.Design]:
+    """Designs of one network under different codes."""
+    domain, forms = S.domain, {}
+    for k in range(10_000):
+        design = domain.random(rng(k))
+        alike = forms.setdefault(domain.canonical_form(design), {})
+        alike[design] = None
+        if len(alike) == count:
+            return list(alike)
+    raise AssertionError("no isomorphic cells were drawn")
+
+
+def test_a_network_is_asked_for_once() -> None:
+    first, second, third = isomorphs(3)
+    with S.session(0) as session:
+        seen = bridges.ask(session, first)
+        assert (seen.cost_charged, session.charged) == (1, 1)
+        for design in (first, second, third):
+            again = bridges.ask(session, design)
+            assert (again.design, again.values, again.cost_charged) == (first, seen.values, 0)
+        assert session.charged == 1
+        paid = session.query(second)  # a session charges for every code
+        assert (paid.values, session.charged) == (seen.values, 2)
+        assert bridges.queried(session) == {S.domain.canonical_form(first): first}
+
+
+def test_other_hardware_is_another_design() -> None:
+    domain = FREE
+    design = domain.random(rng())
+    others = [d for d in domain.neighbors(design) if d.arch == design.arch]
+    assert len(others) == 3
+    assert len({domain.canonical_form(d) for d in (design, *others)}) == 4
+
+
+def test_scale_is_from_the_best_to_the_median_of_different_points() -> None:
+    points = np.array([[0.0, 5.0], [1.0, 5.0], [4.0, 5.0], [9.0, 5.0]])
+    low, span = bridges.scale(points)
+    assert low.tolist() == [0.0, 5.0]
+    assert span.tolist() == [2.5, 1.0]  # equal values have no extent
+    repeated = np.concatenate([points, np.repeat(points[:1], 20, axis=0)])
+    assert [part.tolist() for part in bridges.scale(repeated)] == [[0.0, 5.0], [2.5, 1.0]]
+    tied = np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [8.0, 4.0]])  # most share the best value
+    assert bridges.scale(tied)[1].tolist() == [8.0, 1.5]
+
+
 def test_scalarised_needs_observations() -> None:
     with M.session(0) as session, pytest.raises(nbi.SearchError, match="query some designs first"):
         bridges.scalarised(session, rng())

@@ -26,7 +26,7 @@ from nasbench_imc.submissions import replay
 from nasbench_imc.submissions.child import PipedSession
 from nasbench_imc.submissions.pack import pack
 from nasbench_imc.submissions.permuted import Relabelling, interval_of_mean
-from nasbench_imc.submissions.rerun import Seeds, draw_seeds, rerun, run_confined
+from nasbench_imc.submissions.rerun import Seeds, _told, draw_seeds, rerun, run_confined
 from nasbench_imc.submissions.sandbox import _around, _holes, sandbox
 from nasbench_imc.suites import Domain
 from nasbench_imc.tables.files import find
@@ -489,3 +489,21 @@ def test_a_piped_session_offers_what_a_session_does() -> None:
         offered = {name for name in dir(session) if not name.startswith("_")} - {"events"}  # the runner's
     piped: Any = None  # a channel that nothing is sent through
     assert offered <= set(dir(PipedSession(piped, TASK, 0)))
+
+
+@pytest.mark.parametrize("task", nbi.tasks(), ids=lambda task: task.name)
+def test_the_task_that_is_told_holds_nothing_frozen(task: nbi.Task) -> None:
+    told = json.loads(_told(task).to_json())
+    mine = json.loads(task.to_json())
+    assert {name for name in mine if mine[name] != told[name]} == {"frozen"}
+    for name in mine["frozen"]:
+        kept = told["frozen"][name] == mine["frozen"][name]
+        assert kept == (name == "margin" or mine["frozen"][name] in (0.0, {}) or set_to_zero(mine, name)), (
+            name
+        )
+    assert nbi.Task.from_json(json.dumps(told), "here").domain.variables == task.domain.variables
+
+
+def set_to_zero(mine: dict[str, Any], name: str) -> bool:
+    """Whether all numbers of a frozen list are 0, as they are told."""
+    return isinstance(mine["frozen"][name], list) and not any(mine["frozen"][name])

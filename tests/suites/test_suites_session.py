@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
@@ -403,3 +403,17 @@ def test_the_suites_show_other_labels() -> None:
     for seed in range(5):
         with dev.session(seed) as a, test.session(seed) as b:
             assert a.query(design).values["accuracy"] != b.query(design).values["accuracy"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_session_withholds_what_was_frozen_from_the_whole_table(name: str) -> None:
+    """The optimum's cost, for one, names the optimum: costs are free to look at."""
+    task = nbi.task(name)
+    with task.session(0) as s:
+        shown = s.task.frozen
+        assert shown.margin == task.margin
+        for part in ("best", "worst", "best_hypervolume", "noise_floor", "reachable_regret"):
+            assert np.isnan(getattr(shown, part)), part
+        assert not (shown.ideal or shown.nadir or shown.random_regret or shown.random_regret_error)
+        assert s.task.domain is task.domain
+        assert replace(s.task, frozen=task.frozen) == task
