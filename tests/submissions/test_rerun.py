@@ -496,14 +496,7 @@ def test_the_task_that_is_told_holds_nothing_frozen(task: nbi.Task) -> None:
     told = json.loads(_told(task).to_json())
     mine = json.loads(task.to_json())
     assert {name for name in mine if mine[name] != told[name]} == {"frozen"}
-    for name in mine["frozen"]:
-        kept = told["frozen"][name] == mine["frozen"][name]
-        assert kept == (name == "margin" or mine["frozen"][name] in (0.0, {}) or set_to_zero(mine, name)), (
-            name
-        )
+    for name, value in mine["frozen"].items():
+        nothing = value in (0.0, {}) or (isinstance(value, list) and not any(value))
+        assert (told["frozen"][name] == value) == (name == "margin" or nothing), name
     assert nbi.Task.from_json(json.dumps(told), "here").domain.variables == task.domain.variables
-
-
-def set_to_zero(mine: dict[str, Any], name: str) -> bool:
-    """Whether all numbers of a frozen list are 0, as they are told."""
-    return isinstance(mine["frozen"][name], list) and not any(mine["frozen"][name])

@@ -414,6 +414,7 @@ def test_a_session_withholds_what_was_frozen_from_the_whole_table(name: str) -> 
         assert shown.margin == task.margin
         for part in ("best", "worst", "best_hypervolume", "noise_floor", "reachable_regret"):
             assert np.isnan(getattr(shown, part)), part
-        assert not (shown.ideal or shown.nadir or shown.random_regret or shown.random_regret_error)
+        for empty in ("ideal", "nadir", "random_regret", "random_regret_error"):
+            assert not getattr(shown, empty)
         assert s.task.domain is task.domain
         assert replace(s.task, frozen=task.frozen) == task
