@@ -50,3 +50,9 @@ def test_trivial_and_hopeless() -> None:
     assert random_first.is_hopeless
     assert "Searchers: `good`; 2 seeds." in page
     assert difficulties(scores(exhaustive=[0.0])) == []
+
+
+def test_another_method_may_be_at_the_optimum_more_often() -> None:
+    (found,) = difficulties(scores(steady=[EDGE + 0.01] * 4, bold=[0.0, 0.0, 9.0, 9.0]))
+    assert (found.best, found.at_optimum, found.most_often, found.largest) == ("steady", 0.0, "bold", 0.5)
+    assert "| 0% (50% `bold`) |" in as_markdown([found], ["steady", "bold"])

@@ -32,9 +32,9 @@ class Difficulty:
     regret : float
         That regret, in the unit of the task's regrets.
     at_optimum : float
-        Share of runs that end within the noise floor of the reachable regret.
-    at_optimum_by : str
-        The method of which it is, that with the largest share.
+        Share of its runs that end within the noise floor of the reachable regret.
+    most_often, largest : str, float
+        The method with the largest such share, which may be another, and the share.
     runs : int
         Of ``best``.
     """
@@ -43,7 +43,8 @@ class Difficulty:
     best: str
     regret: float
     at_optimum: float
-    at_optimum_by: str
+    most_often: str
+    largest: float
     runs: int
 
     @property
@@ -76,9 +77,17 @@ def difficulties(scores: Scores) -> list[Difficulty]:
         best = min(last, key=lambda method: last[method].mean())
         reached = task.frozen.reachable_regret + task.frozen.noise_floor
         shares = {method: float(np.mean(regrets <= reached)) for method, regrets in last.items()}
-        nearest = max([best, *shares], key=lambda method: shares[method])  # of equal ones the best
+        often = max([best, *shares], key=lambda method: shares[method])  # of equal ones the best
         found.append(
-            Difficulty(task, best, float(last[best].mean()), shares[nearest], nearest, len(last[best]))
+            Difficulty(
+                task,
+                best,
+                float(last[best].mean()),
+                shares[best],
+                often,
+                shares[often],
+                len(last[best]),
+            )
         )
     return found
 
@@ -88,7 +97,7 @@ def as_markdown(found: Sequence[Difficulty], methods: Iterable[str]) -> str:
     rows = []
     for each in found:
         task, frozen = each.task, each.task.frozen
-        by = "" if each.at_optimum_by == each.best else f" (`{each.at_optimum_by}`)"
+        by = "" if each.most_often == each.best else f" ({each.largest:.0%} `{each.most_often}`)"
         remark = "trivial" if each.is_trivial else "hopeless" if each.is_hopeless else ""
         rows.append(
             f"| `{task.name}` | {task.suite} | {len(task.domain):,} | {task.budget:,} {task.unit} | "
@@ -103,8 +112,8 @@ def as_markdown(found: Sequence[Difficulty], methods: Iterable[str]) -> str:
             "",
             "Regret at full budget: what random search is expected to leave, the best mean of any",
             "searcher, and what choosing by search labels would leave if every design were queried. The",
-            "share is that of runs that end within the noise floor of the last: at the optimum, as far as",
-            "the labels can tell; of the searcher with the largest, which is named where it is not the best.",
+            "share is that of the best searcher's runs that end within the noise floor of the last: at the",
+            "optimum, as far as the labels can tell; where another is there more often, its share follows.",
             f"From {TRIVIAL:.0%} on a task would be trivial; one in which nothing is better than random",
             "search would be hopeless. The last share is the first checkpoint's of random search's summed",
             "regret: how much of a score is decided there.",
