@@ -20,8 +20,8 @@ import numpy as np
 
 from nasbench_imc import Session
 from nasbench_imc_baselines.candidates import near_the_best
-from nasbench_imc_baselines.common import begin, draw, draws, foreseen, scalarised
-from nasbench_imc_baselines.fronts import dominators, gain
+from nasbench_imc_baselines.common import begin, draw, draws, scalarised
+from nasbench_imc_baselines.fronts import dominators, promising
 from nasbench_imc_baselines.surrogates import PairwiseRanker, interactions, matched
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
@@ -51,6 +51,5 @@ def search(
         designs = near or [draw(session, rng)]
         scores = ranker.predict(interactions(np.array([encode(design) for design in designs])))
         accuracies = matched(-scores, -ranker.predict(observed), labels)
-        promise = foreseen(session, gain(session) if several else fitness, designs, accuracies)
-        for k in np.argsort(promise, kind="stable")[:batch]:
-            session.query(designs[k])
+        for design in promising(session, designs, accuracies, fitness, batch):
+            session.query(design)

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from nasbench_imc import Design, Session
-from nasbench_imc_baselines.common import Fitness, draw, mutate, queried
+from nasbench_imc_baselines.common import Fitness, draw, keeps_limits, mutate, queried
 
 #: Looks at costs that a candidate which keeps the limits takes, at most on average.
 LOOKS = 20
@@ -43,9 +43,10 @@ def near_the_best(
     """
     looks += LOOKS if session.task.limits else 0
     if looks:
-        left = (session.task.max_proposals - session.proposals) / max(1.0, session.budget_left)
+        left = (session.task.max_proposals - session.proposals) / max(1.0, _labels_left(session))
         count = int(np.clip(batch * left / looks, batch, count))
-    best = sorted(session.observations, key=fitness)[:parents]
+    # Of equal ones any: the first would be parents for ever, where all of a front are equal.
+    best = sorted(session.observations, key=lambda seen: (fitness(seen), rng.random()))[:parents]
     known, form = queried(session), session.task.domain.canonical_form
     found: dict[Hashable, Design] = {}
     for _ in range(4 * count):
@@ -57,6 +58,15 @@ def near_the_best(
                 design = mutate(session, design, rng)
         else:
             design = draw(session, rng)
-        if form(design) not in known:
+        if form(design) not in known and keeps_limits(session, design):
             found.setdefault(form(design), design)
     return list(found.values())
+
+
+def _labels_left(session: Session) -> float:
+    """How many labels the budget still buys; on track F at the mean price but the first label's.
+
+    The first pays for the super-network.
+    """
+    paid = [seen.cost_charged for seen in session.observations[1:]]
+    return session.budget_left / (float(np.mean(paid)) if paid else 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -17,7 +17,6 @@ __all__ = [
     "breed",
     "draw",
     "draws",
-    "foreseen",
     "fresh",
     "imagined",
     "instead",
@@ -49,11 +48,16 @@ def draws(session: Session, count: int, rng: np.random.Generator) -> Iterator[De
 
 
 def begin(session: Session, designs: Iterable[Design]) -> list[Observation]:
-    """Query designs in turn, two at least, until half of the budget is spent: the rest is to search with."""
+    """Query designs in turn, two at least, until half of the budget is spent: the rest is to search with.
+
+    On track F it is half of what the first label leaves, which pays for the super-network.
+    """
     half = session.budget_left / 2
     seen: list[Observation] = []
     for design in designs:
         seen.append(session.query(design))
+        if session.task.fidelities and len(seen) == 1:
+            half = session.budget_left / 2
         if len(seen) > 1 and session.budget_left <= half:
             break
     return seen
@@ -136,18 +140,3 @@ def imagined(session: Session, design: Design, costs: Mapping[str, float], accur
     values = {**costs, "accuracy": accuracy}
     objectives = tuple(-values[name] if name == "accuracy" else values[name] for name in task.objectives)
     return Observation(design, values, objectives, task.is_feasible(values), 0)
-
-
-def foreseen(
-    session: Session, fitness: Fitness, designs: Sequence[Design], accuracies: Iterable[float]
-) -> list[float]:
-    """Fitness of designs that keep the limits, if they had these accuracies [%]; smaller is better.
-
-    Only accuracy is predicted: costs are looked at, one proposal a design, where the task asks for them.
-    """
-    if session.task.objectives == ("accuracy",):
-        return [-float(accuracy) for accuracy in accuracies]
-    return [
-        fitness(imagined(session, design, session.cost(design), float(accuracy)))
-        for design, accuracy in zip(designs, accuracies, strict=True)
-    ]

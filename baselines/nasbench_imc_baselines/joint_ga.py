@@ -46,11 +46,13 @@ def search(
         children = []
         for _ in range(population):
             first = _parent(members, fitness, tournament, rng)
-            others = [seen for seen in members if seen is not first]
-            second = _parent(others, fitness, tournament, rng) if rng.random() < crossover else first
+            others = [seen for seen in members if seen.design != first.design]
+            crossed = others and rng.random() < crossover
+            second = _parent(others, fitness, tournament, rng) if crossed else first
             child = breed(session, first.design, second.design, mutations, rng)
             children.append(session.query(child))
-        members = sorted([*members, *children], key=fitness)[:population]
+        different = {seen.design: seen for seen in [*members, *children]}
+        members = sorted(different.values(), key=fitness)[:population]
 
 
 def _parent(

@@ -23,7 +23,7 @@ from itertools import product
 import numpy as np
 
 from nasbench_imc import Design, Observation, Session, Task
-from nasbench_imc_baselines.common import TRIES, draw, imagined, keeps_limits, queried, scalarised
+from nasbench_imc_baselines.common import TRIES, ask, draw, imagined, keeps_limits, queried, scalarised
 
 #: What was tuned on the suite ``dev`` (results/tuning); the defaults below came out first.
 SPACE = {"share": (0.3, 0.5, 0.7, 0.9), "population": (5, 10, 20), "tournament": (2, 3, 5)}
@@ -53,7 +53,7 @@ def _stages(
 ) -> None:
     domain, first = session.task.domain, draw(session, rng)
     left = session.budget_left * (1 - share)
-    members = deque([session.query(first)])
+    members = deque([ask(session, first)])
     seen = {first.arch: members[0]}
     while session.budget_left > left:
         parent = None
@@ -62,7 +62,7 @@ def _stages(
             parent = min((members[k] for k in rivals), key=scalarised(session, rng)).design
         child = _on(first, session, parent, rng)
         if domain.canonical_form(child) in queried(session):
-            break  # few networks keep the limits on this hardware
+            break  # hardly another network keeps the limits on this hardware
         members.append(session.query(child))
         seen[child.arch] = members[-1]
         if len(members) > population:
@@ -71,20 +71,24 @@ def _stages(
         fitness = scalarised(session, rng)
         best = seen.pop(min(seen, key=lambda arch: fitness(seen[arch])))
         for guess in sorted(_elsewhere(session, best), key=fitness):
-            session.query(guess.design)
+            ask(session, guess.design)
 
 
 def _on(first: Design, session: Session, parent: Design | None, rng: np.random.Generator) -> Design:
     """A mutant of ``parent``, or a random network, on the hardware and with the compression of ``first``.
 
-    It keeps the limits and is new, or is the last one tried where none was found that is.
+    It keeps the limits and is new, or is the last one tried where none was found that is. What keeps them and
+    is known is mutated again.
     """
     domain, known = session.task.domain, queried(session)
     for _ in range(TRIES):
         network = domain.random(rng) if parent is None else domain.mutate(parent, rng)
         design = replace(first, arch=network.arch)
-        if domain.canonical_form(design) not in known and keeps_limits(session, design):
+        if not keeps_limits(session, design):
+            continue
+        if domain.canonical_form(design) not in known:
             break
+        parent = None if parent is None else design
     return design
 
 

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 import nasbench_imc as nbi
 from nasbench_imc_baselines import fronts
-from nasbench_imc_baselines.common import begin, draws, foreseen, imagined
+from nasbench_imc_baselines.common import begin, draws, imagined
 from nasbench_imc_baselines.surrogates import matched
 
 FRONT = nbi.task("nb201/sram-digital/M-energy")
@@ -40,13 +40,15 @@ def test_gain_is_the_hypervolume_that_a_design_adds() -> None:
     """By inclusion and exclusion over boxes, in two objectives."""
     with FRONT.session(0) as session:
         seen = begin(session, draws(session, 12, np.random.default_rng(0)))
-        gain = fronts.gain(session)
-        assert all(gain(each) == pytest.approx(0, abs=1e-12) for each in seen)
+        gain = fronts.gain(session, seen)
+        assert all(gain(each) >= 0 for each in seen)
         best = min(seen, key=lambda each: each.objectives[0])
-        better = imagined(session, best.design, best.values, best.values["accuracy"] + 1)
-        worse = imagined(session, best.design, best.values, best.values["accuracy"] - 1)
-        assert gain(better) < 0
-        assert gain(worse) == pytest.approx(0, abs=1e-12)
+        assert gain(best) == 0
+        better, worse, worst = (
+            imagined(session, best.design, best.values, best.values["accuracy"] + step)
+            for step in (1, -1, -2)
+        )
+        assert gain(better) < 0 < gain(worse) < gain(worst)
         points = np.array([fronts.logged(session.task, each) for each in seen])
         points = points[points[:, 0] <= points[:, 0].min() + fronts.WINDOW]
         front = points[[not any((q <= p).all() and (q < p).any() for q in points) for p in points]]
@@ -54,6 +56,19 @@ def test_gain_is_the_hypervolume_that_a_design_adds() -> None:
         before = area((front - low) / span)
         after = area(np.vstack([(front - low) / span, (fronts.logged(session.task, better) - low) / span]))
         assert -gain(better) == pytest.approx(after - before)
+
+
+def test_a_batch_is_chosen_one_after_another() -> None:
+    """Twins add to a front once."""
+    with FRONT.session(0) as session:
+        seen = begin(session, draws(session, 12, np.random.default_rng(0)))
+        best = min(seen, key=lambda each: each.objectives[0]).design
+        cheap = min(seen, key=lambda each: each.objectives[1]).design
+        high = max(each.values["accuracy"] for each in seen)
+        foreseen = high + np.array([2.0, 2.0, -1.0])
+        chosen = fronts.promising(session, [best, best, cheap], foreseen, lambda _: 0.0, 2)
+        assert cheap in chosen
+        assert len(chosen) == 2
 
 
 def area(points: np.ndarray) -> float:
@@ -67,13 +82,16 @@ def area(points: np.ndarray) -> float:
 
 
 def test_costs_are_looked_at_where_the_task_asks_for_them() -> None:
-    plain = nbi.task("nb201/sram-digital/S-accuracy")
-    for task, looks in ((plain, 0), (FRONT, 3)):
+    plain, edap = nbi.task("nb201/sram-digital/S-accuracy"), nbi.task("nb201/joint/J-edap")
+    for task, looks in ((plain, 0), (edap, 3)):
         with task.session(0) as session:
-            designs = list(itertools.islice(draws(session, 3, np.random.default_rng(1)), 3))
+            begin(session, draws(session, 2, np.random.default_rng(0)))
+            designs = list(draws(session, 3, np.random.default_rng(1)))
             before = session.proposals
-            found = foreseen(session, lambda seen: seen.objectives[0], designs, [90.0, 91.0, 92.0])
-            assert found == [-90.0, -91.0, -92.0]
+            found = fronts.promising(
+                session, designs, np.array([90.0, 92.0, 91.0]), lambda seen: -seen.values["accuracy"], 2
+            )
+            assert found == [designs[1], designs[2]]
             assert session.proposals - before == looks
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
@@ -16,7 +16,7 @@ from scipy.stats import wilcoxon
 
 import nasbench_imc as nbi
 from nasbench_imc.building import hybrid
-from nasbench_imc.building.tasks import Plan, freeze
+from nasbench_imc.building.tasks import SIMULATED_RUNS, Plan, freeze
 from nasbench_imc.building.training_log import TrainingRun
 from nasbench_imc.hardware import grid
 from nasbench_imc.runs.execute import searcher_rng
@@ -25,7 +25,18 @@ from nasbench_imc.spaces import Hybrid
 from nasbench_imc.tables import files
 from nasbench_imc.tables.fidelity import fidelity_label
 from nasbench_imc.testing import tasks as small
-from nasbench_imc_baselines import asha, halving, hyperband, random_search, successive_halving
+from nasbench_imc_baselines import (
+    asha,
+    bananas,
+    halving,
+    hyperband,
+    moead,
+    nsga2,
+    random_search,
+    regularized_evolution,
+    successive_halving,
+)
+from nasbench_imc_baselines.common import begin, draws
 
 CHIP = next(config for config in grid() if config.id == "pcm-r256-adc8-mux4")
 EPOCHS, DRAWS = 9, 8  # and an entry of the curve before the first epoch
@@ -100,11 +111,11 @@ def task(table: nbi.Benchmark) -> nbi.Task:
 
 
 @pytest.fixture(scope="module")
-def front_task(table: nbi.Benchmark, task: nbi.Task) -> nbi.Task:
-    """The same against energy. No task file may ask for it yet, but sessions and scores serve it."""
-    plan = Plan("hybrid/pcm-1d/M", "dev", (CHIP.id,), ("accuracy", "energy"), budget=30)
-    frozen = freeze(plan, table).frozen
-    return replace(task, objectives=("accuracy", "energy"), frozen=frozen)
+def front_task(table: nbi.Benchmark) -> nbi.Task:
+    """The same against energy."""
+    objectives = "accuracy", "energy"
+    plan = Plan("hybrid/pcm-1d/F-energy", "dev", (CHIP.id,), objectives, budget=30, multi_fidelity=True)
+    return freeze(plan, table)
 
 
 @dataclass(frozen=True)
@@ -397,3 +408,26 @@ def test_mo_asha_climbs_along_the_whole_front(ran, front_task) -> None:
         full = [seen.objectives for seen in answers if seen.fidelity == RUNGS[-1]]
         ends[method] = np.array(full)
     assert (ends[asha].min(axis=0) <= np.quantile(ends[random_search], 0.05, axis=0)).all()
+
+
+def test_designs_take_their_own_time_on_a_front(ran, table: nbi.Benchmark, front_task: nbi.Task) -> None:
+    """Random search by full labels comes to what was frozen; others spend half of the budget at first."""
+    curves = []
+    for seed in range(60):
+        events = ran(random_search, front_task, seed).session.events()
+        curves.append(regret_curve(front_task, table, events))
+    frozen = front_task.frozen
+    error = np.array(frozen.random_regret_error) * np.sqrt(SIMULATED_RUNS / len(curves))
+    assert (np.abs(np.mean(curves, axis=0) - frozen.random_regret) < 4 * error).all()
+    for method in (nsga2, moead, bananas, regularized_evolution):
+        assert len(ran(method, front_task).session.observations) > 20  # most of thirty labels
+
+
+def test_what_a_run_begins_with_is_half_of_what_the_first_label_leaves(
+    table: nbi.Benchmark, front_task: nbi.Task
+) -> None:
+    with front_task.session(0, table) as session:
+        seen = begin(session, draws(session, 40, np.random.default_rng(0)))
+        shared = seen[0].cost_charged
+        assert 10 <= len(seen) <= 20  # of thirty
+        assert session.charged - shared == pytest.approx((front_task.budget - shared) / 2, rel=0.2)

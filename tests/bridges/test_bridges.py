@@ -253,7 +253,7 @@ def test_function_penalises_what_only_a_query_shows() -> None:
         def __init__(self, session: nbi.Session) -> None:
             self.session, self.observations = session, ()
             self.task = SimpleNamespace(
-                domain=M.domain, objectives=M.objectives, limits={}, least={"accuracy": 200.0}
+                domain=M.domain, objectives=M.objectives, sources=(), limits={}, least={"accuracy": 200.0}
             )
 
         def query(self, design: nbi.Design) -> nbi.Observation:

@@ -101,6 +101,12 @@ def test_simulated_fronts_against_enumeration() -> None:
         named = picked[front.best_subset(search[picked], 1)]
         volumes.append(front.hypervolume(score[named[scored[named]]]))
     runs = simulate_fronts(search, score, scored, [1, 2], 1, np.random.default_rng(0), 4_000)
+    timed = simulate_fronts(
+        search, score, scored, [1.9, 2, 4], 1, np.random.default_rng(0), 50, seconds=np.full(5, 2.0)
+    )
+    assert (timed[:, 0] == 0).all()  # nothing was done
+    alike = simulate_fronts(search, score, scored, [1, 2], 1, np.random.default_rng(0), 50)
+    assert np.array_equal(timed[:, 1:], alike)
     singles = [front.hypervolume(score[[k]]) * scored[k] for k in range(5)]
     error = runs.std(axis=0, ddof=1) / np.sqrt(len(runs))
     assert np.abs(runs.mean(axis=0) - [np.mean(singles), np.mean(volumes)]) == pytest.approx(

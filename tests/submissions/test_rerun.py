@@ -26,8 +26,8 @@ from nasbench_imc.submissions import replay
 from nasbench_imc.submissions.child import PipedSession
 from nasbench_imc.submissions.pack import pack
 from nasbench_imc.submissions.permuted import Relabelling, interval_of_mean
-from nasbench_imc.submissions.rerun import Seeds, _told, draw_seeds, rerun, run_confined
-from nasbench_imc.submissions.sandbox import _around, _holes, sandbox
+from nasbench_imc.submissions.rerun import Seeds, draw_seeds, rerun, run_confined
+from nasbench_imc.submissions.sandbox import _around, _holes, sandbox, withheld
 from nasbench_imc.suites import Domain
 from nasbench_imc.tables.files import find
 
@@ -148,7 +148,7 @@ def test_labels_are_those_of_the_fresh_seed(run: Run) -> None:
     log, _ = run("works_with_files")
     event = log.events[0]
     label = TASK.load_table().query(
-        TASK.domain.design(event["query"]), TASK.at, labels="search", seed=SEEDS.label
+        TASK.domain.design(event["query"]), TASK.at, labels="search", seed=TASK.label_seed(SEEDS.label)
     )
     assert event["values"] == {"accuracy": label["accuracy"]}
     assert log.seed == SEEDS.label
@@ -493,10 +493,19 @@ def test_a_piped_session_offers_what_a_session_does() -> None:
 
 @pytest.mark.parametrize("task", nbi.tasks(), ids=lambda task: task.name)
 def test_the_task_that_is_told_holds_nothing_frozen(task: nbi.Task) -> None:
-    told = json.loads(_told(task).to_json())
+    shown = json.loads(withheld(task).to_json())
     mine = json.loads(task.to_json())
-    assert {name for name in mine if mine[name] != told[name]} == {"frozen"}
+    assert {name for name in mine if mine[name] != shown[name]} == {"frozen"}
     for name, value in mine["frozen"].items():
         nothing = value in (0.0, {}) or (isinstance(value, list) and not any(value))
-        assert (told["frozen"][name] == value) == (name == "margin" or nothing), name
-    assert nbi.Task.from_json(json.dumps(told), "here").domain.variables == task.domain.variables
+        assert (shown["frozen"][name] == value) == (name == "margin" or nothing), name
+    assert nbi.Task.from_json(json.dumps(shown), "here").domain.variables == task.domain.variables
+
+
+def test_the_package_that_a_searcher_sees_tells_nothing_frozen() -> None:
+    with sandbox(parse_method("random_search")) as box:
+        files = sorted((box.view / "nasbench_imc/suites/data").glob("*.json"))
+        assert {json.loads(path.read_text())["name"] for path in files} == {task.name for task in nbi.tasks()}
+        for path in files:
+            seen = nbi.Task.from_json(path.read_text(), path.name)
+            assert seen == withheld(nbi.task(seen.name))

@@ -7,6 +7,7 @@ their logarithm.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from nasbench_imc.bridges.objectives import logged, violations
 
 with imported_for_bridge("pymoo"):
     from pymoo.core.algorithm import Algorithm
-    from pymoo.core.duplicate import ElementwiseDuplicateElimination
+    from pymoo.core.duplicate import DuplicateElimination
     from pymoo.core.individual import Individual
     from pymoo.core.mutation import Mutation
+    from pymoo.core.population import Population
     from pymoo.core.problem import ElementwiseProblem
     from pymoo.optimize import minimize
 
@@ -62,16 +64,24 @@ class DesignProblem(ElementwiseProblem):
             out["G"] = list(violations(task, seen.values).values())
 
 
-class SameNetwork(ElementwiseDuplicateElimination):
+class SameNetwork(DuplicateElimination):
     """For ``eliminate_duplicates``: designs that are one network on one hardware are duplicates."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._domain = session.task.domain
 
-    def is_equal(self, a: Individual, b: Individual) -> bool:
-        first, second = (to_design(self._domain, each.X) for each in (a, b))
-        return self._domain.canonical_form(first) == self._domain.canonical_form(second)
+    def _do(self, pop: Population, other: Population | None, is_duplicate: np.ndarray) -> np.ndarray:
+        known = set() if other is None else {self._form(each) for each in other}
+        for k, form in enumerate(map(self._form, pop)):
+            if form in known:
+                is_duplicate[k] = True
+            elif other is None:
+                known.add(form)
+        return is_duplicate
+
+    def _form(self, individual: Individual) -> Hashable:
+        return self._domain.canonical_form(to_design(self._domain, individual.X))
 
 
 class Redraw(Mutation):

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,10 @@ from nasbench_imc.submissions.manifest import member
 from nasbench_imc.submissions.permuted import Relabelling, interval_of_mean
 from nasbench_imc.submissions.pipe import Closed, Late
 from nasbench_imc.submissions.replay import FORMAT, Verdict, replay
-from nasbench_imc.submissions.sandbox import Sandbox, Searcher, process, sandbox
+from nasbench_imc.submissions.sandbox import Sandbox, Searcher, process, sandbox, withheld
 from nasbench_imc.submissions.tiers import TIERS
 from nasbench_imc.submissions.unpack import Archive
-from nasbench_imc.suites import Frozen, Observation, Session, Task
+from nasbench_imc.suites import Observation, Session, Task
 from nasbench_imc.suites.definition import is_shipped, shipped_task
 
 #: Longest time that a process may take to start and to import the searcher [s].
@@ -318,7 +318,7 @@ def _start(child: Searcher, box: Sandbox, task: Task, seeds: Seeds) -> dict[str,
             raise BenchmarkError(f"confinement does not hold here: {said['readable'][0]} could be read")
         channel.send(
             {
-                "task": _told(task).to_json(),
+                "task": withheld(task).to_json(),
                 "method": [box.method.name, box.method.source],
                 "imports": box.imports,
                 "seed": seeds.searcher,
@@ -333,17 +333,6 @@ def _start(child: Searcher, box: Sandbox, task: Task, seeds: Seeds) -> dict[str,
         told = ready.get("unloadable", "it sent something else") if isinstance(ready, dict) else "no reason"
         raise BenchmarkError(f"the searcher cannot be loaded where it is confined: {str(told)!s:.500}")
     return confinement
-
-
-def _told(task: Task) -> Task:
-    """The task with stand-ins for all that was frozen from the whole table but the margin.
-
-    They are such as :func:`nasbench_imc.suites.rules.rules` admits, and the same for all tasks.
-    """
-    points = len(task.checkpoints)
-    ideal, nadir = (dict.fromkeys(task.frozen.ideal, end) for end in (1.0, 2.0))
-    frozen = Frozen(0.0, 0.0, ideal, nadir, 0.0, 0.0, task.margin, 0.0, (1.0,) * points, (0.0,) * points)
-    return replace(task, frozen=frozen)
 
 
 def _serve(

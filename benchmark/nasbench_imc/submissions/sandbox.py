@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import nasbench_imc
 from nasbench_imc.errors import BenchmarkError, TableError
 from nasbench_imc.runs.methods import Method
 from nasbench_imc.submissions.pipe import Channel
+from nasbench_imc.suites import Frozen, Task
 from nasbench_imc.tables import files
 
 #: What of a package is copied: code and small text, so that a table of whatever format is not.
@@ -115,6 +116,9 @@ def sandbox(method: Method, readable: Iterable[Path] = ()) -> Iterator[Sandbox]:
     with tempfile.TemporaryDirectory(prefix="nasbench-imc-") as name:
         view = Path(os.path.realpath(name))
         _copy(Path(nasbench_imc.__file__).parent, view / "nasbench_imc")
+        for path in sorted((view / "nasbench_imc/suites/data").glob("*.json")):
+            made = withheld(Task.from_json(path.read_text(encoding="utf-8"), path.name))
+            path.write_text(made.to_json(), encoding="utf-8")
         with contextlib.suppress(ModuleNotFoundError):
             _copy(Path(str(resources.files("nasbench_imc_baselines"))), view / "nasbench_imc_baselines")
         place, _, attribute = method.source.rpartition(":")
@@ -194,6 +198,17 @@ def _copy(package: Path, target: Path) -> None:
         ]
 
     shutil.copytree(package, target, ignore=left_out)
+
+
+def withheld(task: Task) -> Task:
+    """The task with stand-ins for all that was frozen from the whole table but the margin.
+
+    They are such as :func:`nasbench_imc.suites.rules.rules` admits, and the same for all tasks.
+    """
+    points = len(task.checkpoints)
+    ideal, nadir = (dict.fromkeys(task.frozen.ideal, end) for end in (1.0, 2.0))
+    frozen = Frozen(0.0, 0.0, ideal, nadir, 0.0, 0.0, task.margin, 0.0, (1.0,) * points, (0.0,) * points)
+    return replace(task, frozen=frozen)
 
 
 def _grants(view: Path, further: Sequence[Path]) -> tuple[tuple[Path, ...], dict[str, list[str]]]:

@@ -160,7 +160,10 @@ class Task:
 
     @cached_property
     def as_searched(self) -> Task:
-        """The task as a session shows it: what was frozen from the whole table is withheld."""
+        """The task as a session shows it: what was frozen from the whole table is withheld.
+
+        It has no file, and its SHA-256 is not that of the task.
+        """
         made = replace(self, frozen=self.frozen.withheld)
         made.__dict__["domain"] = self.domain
         return made
