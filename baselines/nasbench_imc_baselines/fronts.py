@@ -78,8 +78,8 @@ def gain(session: Session, observed: Sequence[Observation]) -> Fitness:
     """What an observation would add to the hypervolume of the front of others, its sign turned.
 
     Costs are taken by their logarithm and each objective is scaled to the front's extent; the reference point
-    lies a tenth of that beyond it. One that adds nothing follows by how far it is from the front: the least
-    by which all its objectives would have to fall. What breaks a limit comes last.
+    lies a tenth of that beyond it. All that add nothing are alike: of those, what lies nearest to the front
+    is mostly a copy of it, and any serves better. What breaks a limit comes last.
     """
     task = session.task
     seen = [each for each in observed if each.feasible] or observed
@@ -97,6 +97,6 @@ def gain(session: Session, observed: Sequence[Observation]) -> Fitness:
             return np.inf
         point = (np.array(logged(task, guess)) - low) / span
         added = float(moocore.hypervolume(np.vstack([front, point]), ref=reference)) - before
-        return -added if added > 0 else float((point - front).max(axis=1).min())
+        return -added
 
     return fitness
