@@ -97,6 +97,6 @@ def gain(session: Session, observed: Sequence[Observation]) -> Fitness:
             return np.inf
         point = (np.array(logged(task, guess)) - low) / span
         added = float(moocore.hypervolume(np.vstack([front, point]), ref=reference)) - before
-        return -added
+        return -added if added > 1e-9 else 0.0  # not the rounding of equal sums
 
     return fitness
