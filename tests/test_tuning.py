@@ -5,7 +5,7 @@ import pytest
 
 import nasbench_imc as nbi
 from nasbench_imc.runs import find_method, methods
-from nasbench_imc.tuning import configurations, tunable, tune
+from nasbench_imc.tuning import Effort, configurations, tunable, tune
 
 TASK = "nb201/pcm-t0/S-accuracy"
 SOURCE = '''
@@ -40,8 +40,8 @@ def test_the_defaults_come_first_and_nothing_twice(method):
 
 def test_the_better_configuration_is_found_and_a_second_call_makes_no_run(method, tmp_path):
     tasks, out = [nbi.task(TASK)], tmp_path / "logs"
-    frame = tune(method, tasks, range(2), 6, out, progress=False)
-    assert list(frame.columns) == ["quality", "luck", "score", "default", "seconds", TASK]
+    frame = tune(method, tasks, Effort(6, 2, finalists=0), out, progress=False)
+    assert list(frame.columns) == ["quality", "luck", "score", "seeds", "default", "seconds", TASK]
     assert (frame["seconds"] > 0).all()
     assert sorted(frame["quality"][:3]) == [20, 20, 20]
     assert frame["score"].is_monotonic_increasing
@@ -49,22 +49,38 @@ def test_the_better_configuration_is_found_and_a_second_call_makes_no_run(method
     assert (frame["score"] == frame[TASK]).all()
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*.gz")}
     assert len(times) == 12
-    again = tune(method, tasks, range(2), 6, out, progress=False)
+    again = tune(method, tasks, Effort(6, 2, finalists=0), out, progress=False)
     assert again.equals(frame)
     assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*.gz")}
+
+
+def test_the_best_are_tried_with_more_seeds_which_decide(method, tmp_path):
+    tasks, out = [nbi.task(TASK)], tmp_path / "logs"
+    first = tune(method, tasks, Effort(6, 2, finalists=0), out, progress=False)
+    frame = tune(method, tasks, Effort(6, 2, finalists=3, final_seeds=5), out, progress=False)
+    assert frame["seeds"].tolist() == [5, 5, 5, 2, 2, 2]
+    assert frame["score"][:3].is_monotonic_increasing
+    assert frame["score"][3:].is_monotonic_increasing
+    chosen = ["quality", "luck"]
+    assert sorted(map(tuple, frame[chosen][:3].to_numpy())) == sorted(
+        map(tuple, first[chosen][:3].to_numpy())
+    )
+    assert frame[3:].reset_index(drop=True).equals(first[3:].reset_index(drop=True))
+    assert len(list(out.rglob("*.gz"))) == 6 * 2 + 3 * 3
 
 
 def test_only_what_a_method_is_for_counts(tmp_path):
     path = tmp_path / "seer.py"
     path.write_text(SOURCE + "\n\ndef suits(task):\n    return not task.limits\n")
     tasks = [nbi.task(TASK), nbi.task("nb201/pcm-t0/C-energy")]
-    frame = tune(find_method(f"{path}:search"), tasks, range(1), 2, tmp_path / "logs", progress=False)
+    effort = Effort(2, 1, finalists=0)
+    frame = tune(find_method(f"{path}:search"), tasks, effort, tmp_path / "logs", progress=False)
     assert list(frame.columns)[-2:] == ["seconds", TASK]
 
 
 def test_test_tasks_are_refused(method, tmp_path):
     with pytest.raises(nbi.SearchError, match="tuning is for the suite 'dev'; nb201/sram-digital/S-accuracy"):
-        tune(method, [nbi.task("nb201/sram-digital/S-accuracy")], range(1), 1, tmp_path)
+        tune(method, [nbi.task("nb201/sram-digital/S-accuracy")], Effort(1, 1), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +103,9 @@ def test_a_failing_configuration_is_named(tmp_path):
     path = tmp_path / "fails.py"
     path.write_text(SOURCE.replace("    bench =", "    assert quality == 1\n    bench ="))
     with pytest.raises(nbi.BenchmarkError, match=r"runs failed, among them .*'quality': 20.*AssertionError"):
-        tune(find_method(f"{path}:search"), [nbi.task(TASK)], range(1), 6, tmp_path / "logs", progress=False)
+        tune(
+            find_method(f"{path}:search"), [nbi.task(TASK)], Effort(6, 1), tmp_path / "logs", progress=False
+        )
 
 
 @pytest.mark.parametrize("name", [name for name in methods() if name not in ("random_search",)])

@@ -32,10 +32,10 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    initial: int = 5,
-    parents: int = 4,
+    initial: int = 10,
+    parents: int = 8,
     candidates: int = 30,
-    batch: int = 2,
+    batch: int = 4,
 ) -> None:
     encode = session.task.domain.encode
     begin(session, draws(session, initial, rng))

@@ -34,9 +34,9 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    initial: int = 5,
+    initial: int = 10,
     parents: int = 5,
-    candidates: int = 30,
+    candidates: int = 60,
     batch: int = 2,
 ) -> None:
     encode = session.task.domain.encode

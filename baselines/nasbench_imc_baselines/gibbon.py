@@ -36,10 +36,10 @@ def search(
     rng: np.random.Generator,
     *,
     population: int = 5,
-    tournament: int = 5,
+    tournament: int = 2,
     memory: float = 0.9,
-    least: float = 0.05,
-    second: float = 0.0,
+    least: float = 0.1,
+    second: float = 0.3,
 ) -> None:
     names = [name for name, choices in session.task.domain.variables.items() if len(choices) > 1]
     priority = np.ones(len(names))

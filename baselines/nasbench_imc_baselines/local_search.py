@@ -26,8 +26,8 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    initial: int = 5,
-    restart: int = 5,
+    initial: int = 3,
+    restart: int = 2,
 ) -> None:
     domain = session.task.domain
     starts = begin(session, draws(session, initial, rng))

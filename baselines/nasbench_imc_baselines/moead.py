@@ -31,8 +31,8 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    weightings: int = 8,
-    neighbours: int = 5,
+    weightings: int = 12,
+    neighbours: int = 3,
     mutations: float = 1.5,
 ) -> None:
     weights = _weightings(len(session.task.objectives), weightings)

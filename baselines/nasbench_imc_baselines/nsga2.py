@@ -29,8 +29,8 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    population: int = 20,
-    crossover: float = 0.9,
+    population: int = 10,
+    crossover: float = 0.5,
 ) -> None:
     first = starting_population(session, population, rng)
     algorithm = NSGA2(

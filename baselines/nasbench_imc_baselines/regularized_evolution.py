@@ -29,8 +29,8 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    population: int = 5,
-    tournament: int = 2,
+    population: int = 10,
+    tournament: int = 3,
 ) -> None:
     members = deque(begin(session, draws(session, population, rng)))
     while True:

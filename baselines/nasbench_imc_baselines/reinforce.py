@@ -31,8 +31,8 @@ def search(
     rng: np.random.Generator,
     *,
     rate: float = 2.0,
-    entropy: float = 0.02,
-    memory: float = 0.9,
+    entropy: float = 0.3,
+    memory: float = 0.95,
 ) -> None:
     domain = session.task.domain
     logits = {name: np.zeros(len(choices)) for name, choices in domain.variables.items()}

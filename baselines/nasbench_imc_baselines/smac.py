@@ -52,9 +52,9 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    initial: int = 10,
-    parents: int = 10,
-    candidates: int = 200,
+    initial: int = 5,
+    parents: int = 5,
+    candidates: int = 800,
 ) -> None:
     task, domain = session.task, session.task.domain
     begin(session, draws(session, initial, rng))

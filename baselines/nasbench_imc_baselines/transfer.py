@@ -41,7 +41,7 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    initial: int = 1,
+    initial: int = 6,
     penalty: float = 0.1,
     window: float = 20.0,
 ) -> None:

@@ -7,14 +7,16 @@ A method states what may be tuned in its module, beside its function::
     def search(session, rng, *, population=20, tournament=5): ...
 
 Random search over the product of the choices (Bergstra and Bengio, JMLR 2012), the defaults first: simple,
-and equally good or bad for everyone.
+and equally good or bad for everyone. What is best after a few seeds is best by luck to a good part, so the
+best few are run with more seeds, and those decide (one step of successive halving, Jamieson and Talwalkar,
+AISTATS 2016).
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,11 +102,32 @@ def configurations(found: Tunable, count: int) -> list[dict[str, Any]]:
     return [dict(found.defaults), *others[: max(0, count - 1)]]
 
 
+@dataclass(frozen=True)
+class Effort:
+    """What is spent on tuning one method.
+
+    Attributes
+    ----------
+    configurations : int
+        How many are tried, the defaults among them.
+    seeds : int
+        Each with seeds 0 to this less 1.
+    finalists : int
+        How many of them, the best, are tried with more.
+    final_seeds : int
+        Those with seeds 0 to this less 1.
+    """
+
+    configurations: int = 20
+    seeds: int = 5
+    finalists: int = 5
+    final_seeds: int = 30
+
+
 def tune(
     method: Method,
     tasks: Sequence[Task],
-    seeds: Iterable[int],
-    count: int,
+    effort: Effort,
     out: Path,
     *,
     jobs: int = 1,
@@ -118,9 +141,7 @@ def tune(
     method : Method
     tasks : sequence of Task
         Of the suite ``dev``.
-    seeds : iterable of int
-    count : int
-        Configurations, the defaults among them.
+    effort : Effort
     out : pathlib.Path
         Folder of the logs; those found there are kept, so that an interrupted call is resumed.
     jobs, timeout, progress
@@ -129,9 +150,10 @@ def tune(
     Returns
     -------
     pandas.DataFrame
-        One row a configuration, the best first: its hyperparameters, ``score`` (mean over tasks; 0: the
-        table's best, 1: random search), ``default``, whether it is the defaults', ``seconds`` that its runs
-        took in all, and the score on each task that the method is for.
+        One row a configuration, the finalists first, each part by ``score``: its hyperparameters, ``score``
+        (mean over tasks; 0: the table's best, 1: random search), ``seeds`` of which that is the mean,
+        ``default``, whether it is the defaults', ``seconds`` that its runs took in all, and the score on each
+        task that the method is for.
 
     Raises
     ------
@@ -146,32 +168,43 @@ def tune(
     if other:
         raise SearchError(f"tuning is for the suite 'dev'; {', '.join(other)} would no longer be a test")
     found = tunable(method)
-    tried = configurations(found, count)
     variants = [
         replace(method, name=f"{method.name}-{k:02}", options=tuple(options.items()))
-        for k, options in enumerate(tried)
+        for k, options in enumerate(configurations(found, effort.configurations))
     ]
-    report = run_all(variants, tasks, seeds, out, jobs=jobs, timeout=timeout, progress=progress)
-    if report.troubled:
-        first = report.troubled[0]
-        reason = first.error.strip().splitlines()[-1] if first.error else first.end
-        raise BenchmarkError(
-            f"{len(report.troubled)} runs failed, among them {first.job.task.name} with "
-            f"{dict(first.job.method.options)}: {reason}"
-        )
-    names = {variant.name for variant in variants}
-    runs = score([log for log in read_logs(out) if log.method in names]).runs
-    means = {str(name): group.groupby("task")["score"].mean() for name, group in runs.groupby("method")}
-    seconds = runs.groupby("method")["seconds"].sum()
-    ran = set(runs["task"])  # a method makes the runs that it is for
-    rows = [
-        {
-            **options,
-            "score": float(means[variant.name].mean()),
-            "default": options == found.defaults,
-            "seconds": float(seconds[variant.name]),
-            **{task.name: float(means[variant.name][task.name]) for task in tasks if task.name in ran},
-        }
-        for variant, options in zip(variants, tried, strict=True)
-    ]
-    return pd.DataFrame(rows).sort_values("score", kind="stable", ignore_index=True)
+
+    def tried(some: Sequence[Method], seeds: int) -> pd.DataFrame:
+        """A row each, by name; the best first."""
+        report = run_all(some, tasks, range(seeds), out, jobs=jobs, timeout=timeout, progress=progress)
+        if report.troubled:
+            first = report.troubled[0]
+            reason = first.error.strip().splitlines()[-1] if first.error else first.end
+            raise BenchmarkError(
+                f"{len(report.troubled)} runs failed, among them {first.job.task.name} with "
+                f"{dict(first.job.method.options)}: {reason}"
+            )
+        names = {variant.name for variant in some}
+        logs = [log for log in read_logs(out) if log.method in names and log.seed < seeds]
+        runs = score(logs).runs
+        means = runs.pivot_table(index="method", columns="task", values="score", aggfunc="mean")
+        rows = [
+            {
+                "name": variant.name,
+                **dict(variant.options),
+                "score": float(means.loc[variant.name].mean()),
+                "seeds": int(runs[runs["method"] == variant.name]["seed"].nunique()),
+                "default": dict(variant.options) == found.defaults,
+                "seconds": float(runs[runs["method"] == variant.name]["seconds"].sum()),
+                # A method makes the runs that it is for.
+                **{t.name: float(means.loc[variant.name, t.name]) for t in tasks if t.name in means},
+            }
+            for variant in some
+        ]
+        return pd.DataFrame(rows).set_index("name").sort_values("score", kind="stable")
+
+    frame = tried(variants, effort.seeds)
+    if effort.finalists and effort.final_seeds > effort.seeds:
+        best = list(frame.index[: effort.finalists])
+        final = tried([variant for variant in variants if variant.name in best], effort.final_seeds)
+        frame = pd.concat([final, frame.drop(best)])
+    return frame.reset_index(drop=True)

@@ -24,6 +24,20 @@ _FORMATS = {"score": "{:.4f}", "seconds": "{:.1f}"}
     help="How many are tried, the defaults among them.",
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Seeds 0 to N - 1.")
+@click.option(
+    "--finalists",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="How many of them, the best, are tried with more seeds.",
+)
+@click.option(
+    "--final-seeds",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    help="Seeds 0 to N - 1 of the finalists.",
+)
 @jobs_option
 @timeout_option
 @quiet_option
@@ -34,13 +48,22 @@ _FORMATS = {"score": "{:.4f}", "seconds": "{:.1f}"}
     help="Folder for the logs; an interrupted command resumes. METHOD.csv beside them has all scores.",
 )
 def tune(
-    method: str, configurations: int, seeds: int, jobs: int, timeout: float, quiet: bool, out: Path
+    method: str,
+    configurations: int,
+    seeds: int,
+    finalists: int,
+    final_seeds: int,
+    jobs: int,
+    timeout: float,
+    quiet: bool,
+    out: Path,
 ) -> None:
     """Try configurations of METHOD on the tasks of the suite dev; its module says in SPACE which.
 
-    Random search over all combinations, the defaults first. A lower score is better: 0 is the table's best, 1
-    what random search leaves.
+    Random search over all combinations, the defaults first; the best few are run with more seeds, which
+    decide. A lower score is better: 0 is the table's best, 1 what random search leaves.
     """
+    from nasbench_imc.tuning import Effort
     from nasbench_imc.tuning import tune as tuned
 
     found = find_method(method)
@@ -48,8 +71,7 @@ def tune(
     frame = tuned(
         found,
         all_tasks("dev"),
-        range(seeds),
-        configurations,
+        Effort(configurations, seeds, finalists, final_seeds),
         logs,
         jobs=jobs,
         timeout=timeout,
