@@ -32,8 +32,8 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    initial: int = 10,
-    parents: int = 8,
+    initial: int = 5,
+    parents: int = 4,
     candidates: int = 30,
     batch: int = 4,
 ) -> None:

@@ -27,7 +27,7 @@ def search(
     rng: np.random.Generator,
     *,
     initial: int = 3,
-    restart: int = 2,
+    restart: int = 1,
 ) -> None:
     domain = session.task.domain
     starts = begin(session, draws(session, initial, rng))

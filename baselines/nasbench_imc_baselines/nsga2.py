@@ -30,7 +30,7 @@ def search(
     rng: np.random.Generator,
     *,
     population: int = 10,
-    crossover: float = 0.5,
+    crossover: float = 0.9,
 ) -> None:
     first = starting_population(session, population, rng)
     algorithm = NSGA2(

@@ -30,7 +30,7 @@ def search(
     rng: np.random.Generator,
     *,
     population: int = 10,
-    tournament: int = 3,
+    tournament: int = 10,
 ) -> None:
     members = deque(begin(session, draws(session, population, rng)))
     while True:

@@ -32,7 +32,7 @@ def search(
     *,
     rate: float = 2.0,
     entropy: float = 0.3,
-    memory: float = 0.95,
+    memory: float = 0.9,
 ) -> None:
     domain = session.task.domain
     logits = {name: np.zeros(len(choices)) for name, choices in domain.variables.items()}

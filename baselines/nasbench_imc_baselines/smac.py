@@ -53,8 +53,8 @@ def search(
     rng: np.random.Generator,
     *,
     initial: int = 5,
-    parents: int = 5,
-    candidates: int = 800,
+    parents: int = 20,
+    candidates: int = 50,
 ) -> None:
     task, domain = session.task, session.task.domain
     begin(session, draws(session, initial, rng))

@@ -31,8 +31,8 @@ def search(
     rng: np.random.Generator,
     *,
     population: int = 10,
-    children: int = 1,
-    crossover: float = 0.5,
+    children: int = 2,
+    crossover: float = 0.9,
 ) -> None:
     first = starting_population(session, population, rng)
     algorithm = (SMSEMOA if len(session.task.objectives) > 1 else GA)(

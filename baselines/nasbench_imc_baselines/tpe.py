@@ -31,8 +31,8 @@ def search(
     rng: np.random.Generator,
     *,
     startup: int = 5,
-    multivariate: bool = True,
-    candidates: int = 48,
+    multivariate: bool = False,
+    candidates: int = 24,
 ) -> None:
     task, domain = session.task, session.task.domain
     sampler = optuna.samplers.TPESampler(

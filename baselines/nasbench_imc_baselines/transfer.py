@@ -41,8 +41,8 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    initial: int = 6,
-    penalty: float = 0.1,
+    initial: int = 3,
+    penalty: float = 1.0,
     window: float = 20.0,
 ) -> None:
     look, free = _Costs(session), _free_labels(session, rng)

@@ -42,7 +42,7 @@ def search(
     *,
     share: float = 0.9,
     population: int = 5,
-    tournament: int = 3,
+    tournament: int = 5,
 ) -> None:
     while True:
         _stages(session, rng, share, population, tournament)
