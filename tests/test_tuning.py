@@ -103,9 +103,7 @@ def test_a_failing_configuration_is_named(tmp_path):
     path = tmp_path / "fails.py"
     path.write_text(SOURCE.replace("    bench =", "    assert quality == 1\n    bench ="))
     with pytest.raises(nbi.BenchmarkError, match=r"runs failed, among them .*'quality': 20.*AssertionError"):
-        tune(
-            find_method(f"{path}:search"), [nbi.task(TASK)], Effort(6, 1), tmp_path / "logs", progress=False
-        )
+        tune(find_method(f"{path}:search"), [nbi.task(TASK)], Effort(6, 1), tmp_path / "logs", progress=False)
 
 
 @pytest.mark.parametrize("name", [name for name in methods() if name not in ("random_search",)])

@@ -87,7 +87,7 @@ def test_labels_in_the_log_are_search_labels(bench: nbi.Benchmark) -> None:
     log = run("raises", seed=4)
     event = log.events[0]
     design = TASK.domain.design(event["query"])
-    search = bench.query(design, TASK.at, labels="search", seed=4)
+    search = bench.query(design, TASK.at, labels="search", seed=TASK.label_seed(4))
     assert event["values"] == {"accuracy": search["accuracy"]}
     assert event["values"]["accuracy"] != bench.query(design, TASK.at)["accuracy"]
     assert np.isfinite(event["values"]["accuracy"])

@@ -313,13 +313,13 @@ def test_a_changed_searcher_needs_another_folder(tmp_path: Path) -> None:
 
 
 SUITING = '''
-"""For tasks with limits alone, and slow."""
+"""For all tracks but S, and slow."""
 
 SLOW = True
 
 
 def suits(task):
-    return task.limits
+    return task.track != "S"
 
 
 def search(session, rng):
@@ -329,21 +329,21 @@ def search(session, rng):
 
 
 def test_a_method_makes_the_runs_that_it_is_for(tmp_path: Path) -> None:
-    """A slow one ten seeds, and no task of more than a hundred queries; others all."""
+    """A slow one 14 seeds, and no task of more than a hundred queries; others all."""
     path = tmp_path / "careful.py"
     path.write_text(SUITING)
     careful, other = find_method(f"{path}:search"), searcher("returns")
-    names = ["nb201/sram-digital/S-accuracy", "nb201/sram-digital/C-memory", "nb201/pcm-t0/C-energy"]
+    names = ["nb201/sram-digital/S-accuracy", "nb201/sram-digital/M-energy", "nb201/pcm-t0/C-energy"]
     tasks = [nbi.task(name) for name in names]
     assert [task.budget > 100 for task in tasks] == [False, True, False]
-    report = run_all([careful, other], tasks, range(11), tmp_path / "out", progress=False)
-    assert report.left_out == {"careful": 11 + 11 + 1}
+    report = run_all([careful, other], tasks, range(15), tmp_path / "out", progress=False)
+    assert report.left_out == {"careful": 15 + 15 + 1}
     made = {(log.method, log.task, log.seed) for log in read_logs(tmp_path / "out")}
-    assert made == {("careful", names[2], seed) for seed in range(10)} | {
-        ("searchers.returns", name, seed) for name in names for seed in range(11)
+    assert made == {("careful", names[2], seed) for seed in range(14)} | {
+        ("searchers.returns", name, seed) for name in names for seed in range(15)
     }
     with pytest.raises(nbi.SearchError, match="careful: none of these runs is for them"):
-        run_all([careful], tasks[:2], range(11), tmp_path / "none", progress=False)
+        run_all([careful], tasks[:2], range(15), tmp_path / "none", progress=False)
     assert not (tmp_path / "none").exists()
 
 

@@ -68,17 +68,17 @@ def test_another_task_of_the_same_name_is_refused(tmp_path: Path) -> None:
     keep_own_tasks([OWN], tmp_path)
     keep_own_tasks([OWN], tmp_path)
     with pytest.raises(nbi.TaskError, match=r"mine/S/task.json is another task of this name"):
-        keep_own_tasks([replace(OWN, suite="test")], tmp_path)
+        keep_own_tasks([replace(OWN, suite="dev")], tmp_path)
     with pytest.raises(nbi.TaskError, match=r"S-accuracy' is the name of a task of the benchmark"):
-        keep_own_tasks([replace(SHIPPED, suite="test")], tmp_path)
+        keep_own_tasks([replace(SHIPPED, suite="dev")], tmp_path)
     assert own_tasks(tmp_path) == {"mine/S": OWN}
     (tmp_path / "copy").mkdir()
-    (tmp_path / "copy" / "task.json").write_text(replace(OWN, suite="test").to_json())
+    (tmp_path / "copy" / "task.json").write_text(replace(OWN, suite="dev").to_json())
     with pytest.raises(nbi.TaskError, match="differs from another task 'mine/S'"):
         own_tasks(tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"name": SHIPPED.name, "suite": "test"}, {"track": "X"}])
+@pytest.mark.parametrize("change", [{"name": SHIPPED.name, "suite": "dev"}, {"track": "X"}])
 def test_a_forged_task_below_the_logs_is_refused(tmp_path: Path, change: dict[str, str]) -> None:
     data = json.loads(OWN.to_json()) | change
     (tmp_path / "task.json").write_text(json.dumps(data))

@@ -23,6 +23,7 @@ from nasbench_imc.submissions.pack import About, pack
 TASKS = ("nb201/sram-digital/C-memory", "nb201/sram-digital/M-energy")
 METHOD = "honest"
 SEEDS = 3
+FAILS_AT = 20  # queries, within the budget of track C
 SAID = About(
     ("A. Author", "Bé"),
     "It draws, and looks at costs.",
@@ -48,7 +49,7 @@ def honest(session: nbi.Session, rng: np.random.Generator) -> None:
         if session.charged % 20 == 10:
             seen = session.query(design)
             session.recommend(seen.design)
-        if session.seed == 2 and task.track == "C" and session.charged == 50:
+        if session.seed == 2 and task.track == "C" and session.charged == FAILS_AT:
             raise RuntimeError("on purpose")
 
 

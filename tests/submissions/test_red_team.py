@@ -18,7 +18,7 @@ from nasbench_imc.runs.execute import execute
 from nasbench_imc.submissions.pack import pack
 from nasbench_imc.submissions.replay import Refused, refusal, replay, replay_log
 
-from .conftest import METHOD, SAID, TASKS, Forge, Lines, contents, honest, member, packed, unpacked
+from .conftest import FAILS_AT, METHOD, SAID, TASKS, Forge, Lines, contents, honest, member, packed, unpacked
 
 C, M = (nbi.task(name) for name in TASKS)
 
@@ -42,7 +42,7 @@ def refused(path: Path, reason: str, **place: Any) -> nbi.BenchmarkError:
 def test_the_honest_one_is_accepted(submission: Path) -> None:
     verdict = replay(submission)
     assert (verdict.runs, verdict.failures, verdict.seeds, verdict.notes) == (6, 1, 3, ())
-    assert verdict.queries == 2 * C.budget + 50 + 3 * M.budget
+    assert verdict.queries == 2 * C.budget + FAILS_AT + 3 * M.budget
 
 
 @pytest.mark.parametrize("up", [0.01, 1e-9, -3.0, 1e30])
@@ -221,18 +221,20 @@ def test_miscounted_proposals(forge: Forge) -> None:
     refused(forge({member(1): fewer}), "each query is a proposal", line=2, field="proposals")
 
     def more(lines: Lines) -> None:
-        next(line for line in reversed(lines[:-1]) if "query" in line)["proposals"] = 4_001
+        next(line for line in reversed(lines[:-1]) if "query" in line)["proposals"] = (
+            M.max_proposals + 1
+        )
 
     refused(forge({member(1): more}), "a session ends at that number", field="proposals")
 
 
 def test_truncated(forge: Forge) -> None:
     """With the last lines gone, and with a whole end put on."""
-    path = forge({member(): lambda lines: lines.__delitem__(slice(60, None))})
+    path = forge({member(): lambda lines: lines.__delitem__(slice(20, None))})
     refused(path, "its last line must hold end, error, charged, proposals, seconds; is it cut off")
 
     def end(lines: Lines) -> None:
-        del lines[60:-1]
+        del lines[20:-1]
         lines[-1]["charged"] = sum("query" in line for line in lines)
 
     refused(forge({member(): end}), "budget is not spent: the log is cut off", field="end", logged="budget")

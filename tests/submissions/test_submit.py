@@ -20,7 +20,7 @@ from nasbench_imc.submissions.manifest import MEMBER, Manifest
 from nasbench_imc.submissions.pack import environment, pack
 from nasbench_imc.submissions.replay import replay
 
-from .conftest import METHOD, SAID, TASKS, Forge, contents, member, packed, unpacked
+from .conftest import FAILS_AT, METHOD, SAID, TASKS, Forge, contents, member, packed, unpacked
 
 TOML = """
 authors = ["A. Author", "Bé"]
@@ -106,7 +106,7 @@ def test_submit_with_a_file(call: Call, folder: Path, submission: Path, tmp_path
     shown = call("replay", out)
     assert shown.status == 0
     first, second = (nbi.task(name).budget for name in TASKS)
-    assert f"replayed: {2 * first + 50 + 3 * second:,} queries of 6 runs, no difference" in shown.out
+    assert f"replayed: {2 * first + FAILS_AT + 3 * second:,} queries of 6 runs, no difference" in shown.out
 
 
 def test_submit_with_options(call: Call, folder: Path, submission: Path, tmp_path: Path) -> None:
