@@ -221,9 +221,7 @@ def test_miscounted_proposals(forge: Forge) -> None:
     refused(forge({member(1): fewer}), "each query is a proposal", line=2, field="proposals")
 
     def more(lines: Lines) -> None:
-        next(line for line in reversed(lines[:-1]) if "query" in line)["proposals"] = (
-            M.max_proposals + 1
-        )
+        next(line for line in reversed(lines[:-1]) if "query" in line)["proposals"] = M.max_proposals + 1
 
     refused(forge({member(1): more}), "a session ends at that number", field="proposals")
 
