@@ -130,7 +130,7 @@ PLANS = {
     "nb201": (
         Plan("nb201/pcm-t0/S-accuracy", "dev", _PCM, at="t0", budget=15),
         Plan("nb201/pcm-t0/C-energy", "dev", _PCM, limits={"energy": 0.75}, at="t0", budget=12),
-        Plan("nb201/sram-digital/C-memory", "dev", _SRAM, limits={"weight_memory": 0.5}, budget=24),
+        Plan("nb201/sram-digital/C-memory", "dev", _SRAM, limits={"weight_memory": 0.5}, budget=12),
         Plan("nb201/sram-digital/M-energy", "dev", _SRAM, ("accuracy", "energy")),
         Plan("nb201/joint/J-edap", "dev", _ALL, ("edap",), least={"accuracy": 0.05}, budget=40),
         Plan("nb201/pcm-to-sram/T-energy", "dev", _SRAM, ("accuracy", "energy"), sources=_PCM),
@@ -140,7 +140,7 @@ PLANS = {
         Plan("nb201/sram-digital/M-energy-latency-area", "test", _SRAM, ("accuracy", *_COSTS)),
         Plan("nb201/joint/J-front", "test", _ALL, ("accuracy", "energy", "area")),
         Plan(
-            "nb201/sram-sizes/J-energy-area", "test", _SIZES, limits={"energy": 0.5, "area": 0.5}, budget=45
+            "nb201/sram-sizes/J-energy-area", "test", _SIZES, limits={"energy": 0.5, "area": 0.5}, budget=28
         ),
         Plan("nb201/sram-to-pcm-t0/T-energy", "test", _PCM, ("accuracy", "energy"), at="t0", sources=_SRAM),
     ),
