@@ -186,20 +186,22 @@ def tune(
         names = {variant.name for variant in some}
         logs = [log for log in read_logs(out) if log.method in names and log.seed < seeds]
         runs = score(logs).runs
-        means = runs.pivot_table(index="method", columns="task", values="score", aggfunc="mean")
-        rows = [
-            {
-                "name": variant.name,
-                **dict(variant.options),
-                "score": float(means.loc[variant.name].mean()),
-                "seeds": int(runs[runs["method"] == variant.name]["seed"].nunique()),
-                "default": dict(variant.options) == found.defaults,
-                "seconds": float(runs[runs["method"] == variant.name]["seconds"].sum()),
-                # A method makes the runs that it is for.
-                **{t.name: float(means.loc[variant.name, t.name]) for t in tasks if t.name in means},
-            }
-            for variant in some
-        ]
+        rows = []
+        for variant in some:
+            own = runs[runs["method"] == variant.name]
+            means = own.groupby("task")["score"].mean()
+            rows.append(
+                {
+                    "name": variant.name,
+                    **dict(variant.options),
+                    "score": float(means.mean()),
+                    "seeds": int(own["seed"].nunique()),
+                    "default": dict(variant.options) == found.defaults,
+                    "seconds": float(own["seconds"].sum()),
+                    # A method makes the runs that it is for.
+                    **{task.name: float(means[task.name]) for task in tasks if task.name in means},
+                }
+            )
         return pd.DataFrame(rows).set_index("name").sort_values("score", kind="stable")
 
     frame = tried(variants, effort.seeds)
