@@ -115,7 +115,7 @@ class Effort:
     finalists : int
         How many of them, the best, are tried with more.
     final_seeds : int
-        Those with seeds 0 to this less 1.
+        Those with seeds 0 to this less 1; with no more than ``seeds`` there is no second round.
     """
 
     configurations: int = 20
