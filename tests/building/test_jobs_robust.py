@@ -113,6 +113,23 @@ def test_what_kills_its_worker_or_raises_costs_no_other_job(
         assert any(line.startswith(f"failed: {job.path}: ") for line in lines)
 
 
+def test_no_cluster_is_closed_while_it_replaces_a_worker(Faulty, importable, tmp_path, monkeypatch):
+    # Dask now and then fails when it stops a process that it has not started yet.
+    from distributed import LocalCluster
+
+    workers = []
+    leave = LocalCluster.__exit__
+
+    def recorded(cluster, *error):
+        workers.append(len(cluster.scheduler.workers))
+        leave(cluster, *error)
+
+    monkeypatch.setattr(LocalCluster, "__exit__", recorded)
+    killer = Faulty("killer", 1, tmp_path)
+    assert [job for job, _ in run_jobs([killer], workers=1)] == [killer]
+    assert workers == [1]
+
+
 def test_a_run_killed_in_the_middle_goes_on_and_leaves_what_is_finished_alone(Faulty, importable, tmp_path):
     good = [Faulty("good", number, tmp_path) for number in range(3)]
     late = [Faulty("patient", number, tmp_path) for number in range(4)]

@@ -11,11 +11,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from nasbench_imc.cluster import connected, lost, slots
+from nasbench_imc.cluster import PATIENCE, connected, lost, slots
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.files import remove_leftovers
 from nasbench_imc.progress import JobsBar
@@ -163,6 +163,9 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         Client(cluster) as client,
     ):
         yield client
+        # Closed while it replaces a dead worker, a cluster raises now and then: no process to join yet.
+        with suppress(TimeoutError):
+            client.wait_for_workers(workers, timeout=PATIENCE)
 
 
 @contextmanager
