@@ -1,11 +1,13 @@
 """Shards: many small result files in one, for keeping and for publishing.
 
 A shard is a zip archive whose members are result files as they are (they are compressed already): 216
-networks of a list, those together that agree in their last two stages. Equal files give equal bytes.
+networks of a list, those together that agree in their last two stages, and one shard of what is left.
+Equal files give equal bytes.
 """
 
 from __future__ import annotations
 
+import glob
 import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,17 +29,17 @@ _MARK = b"nasbench-imc shard"
 _STAMP = (1980, 1, 1, 0, 0, 0)  # no time of day in the bytes
 
 
-def write_complete(
-    results: Path, out: Path, recipe: str, seed: int, networks: str, codes: Sequence[str]
-) -> list[Path]:
-    """Write the shards whose networks all have a result, and that are not there yet.
+def keep(results: Path, out: Path, recipe: str, seed: int, networks: str, codes: Sequence[str]) -> list[Path]:
+    """Write finished networks into shards: each block of the list that is whole, for good, the rest together.
 
     Parameters
     ----------
     results : pathlib.Path
         Folder with one ``CODE.npz`` a network.
     out : pathlib.Path
-        Folder of shards; theirs are ``RECIPE-seedS-NETWORKS-K.zip``.
+        Folder of shards. Whole blocks are ``RECIPE-seedS-NETWORKS-K.zip``, and stay as they are. All other
+        finished networks, those that were kept before among them, are in ``RECIPE-seedS-NETWORKS-part.zip``,
+        which goes when the last block is whole.
     recipe : str
     seed : int
     networks : str
@@ -49,17 +51,74 @@ def write_complete(
     -------
     list of pathlib.Path
         The shards written.
+
+    Raises
+    ------
+    BenchmarkError
+        Where the shard of the rest is damaged.
     """
     place = {branch: k for k, branch in enumerate(branches(2))}
     codes = sorted(codes, key=lambda code: place[branch_of(code, 2)])
+    part = out / f"{_stem(recipe, seed)}-{networks}-part.zip"
+    before = dict(read_shard(part)) if part.exists() else {}
+    rest: dict[str, bytes] = {}
     written = []
     for number, start in enumerate(range(0, len(codes), BLOCK)):
         path = out / f"{_stem(recipe, seed)}-{networks}-{number}.zip"
-        files = {code: results / f"{code}.npz" for code in codes[start : start + BLOCK]}
-        if not path.exists() and all(file.is_file() for file in files.values()):
-            write_shard(path, {f"{code}.npz": file.read_bytes() for code, file in files.items()})
+        if path.exists():
+            continue
+        block = [f"{code}.npz" for code in codes[start : start + BLOCK]]
+        found = {name: before[name] for name in block if name in before}
+        found |= {name: (results / name).read_bytes() for name in block if (results / name).is_file()}
+        if len(found) == len(block):
+            write_shard(path, found)
             written.append(path)
+        else:
+            rest |= found
+    if not rest:
+        part.unlink(missing_ok=True)
+    elif rest != before:
+        write_shard(part, rest)
+        written.append(part)
     return written
+
+
+def restore(folder: Path, results: Path, recipe: str, seed: int) -> int:
+    """Unpack a recipe's shards into a folder of results, so that work goes on from what is kept.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of shards, as :func:`keep` writes them.
+    results : pathlib.Path
+        Where each network's file belongs; files that are there stay.
+    recipe : str
+    seed : int
+
+    Returns
+    -------
+    int
+        How many files were written.
+
+    Raises
+    ------
+    BenchmarkError
+        Where a shard is damaged.
+    """
+    count = 0
+    for path in _shards(folder, recipe, seed):
+        for name, packed in read_shard(path):
+            target = results / name
+            if not target.exists():
+                results.mkdir(parents=True, exist_ok=True)
+                with replacing(target) as temporary:
+                    temporary.write_bytes(packed)
+                count += 1
+    return count
+
+
+def _shards(folder: Path, recipe: str, seed: int) -> list[Path]:
+    return sorted(folder.glob(f"{glob.escape(_stem(recipe, seed))}-*.zip"))
 
 
 def _stem(recipe: str, seed: int) -> str:
@@ -127,10 +186,11 @@ def load_network(
     BenchmarkError
         Where no shard holds the network, or one is damaged.
     """
-    wanted, stem = f"{code}.npz", _stem(recipe, seed)
-    paths = sorted(folder.glob(f"{stem}-*.zip"))
+    wanted, paths = f"{code}.npz", _shards(folder, recipe, seed)
     for path in paths:
         for _, packed in read_shard(path, only=wanted):
             with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
                 return decode(code, dict(arrays))
-    raise BenchmarkError(f"none of the {len(paths)} shards {folder / stem}-*.zip holds {wanted}")
+    raise BenchmarkError(
+        f"none of the {len(paths)} shards {folder / _stem(recipe, seed)}-*.zip holds {wanted}"
+    )

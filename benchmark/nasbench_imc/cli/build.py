@@ -503,36 +503,59 @@ def weight_noise(with_noise: Path, without_noise: Path, page: Path) -> None:
         click.echo(path)
 
 
-@build.command()
-@_TRAINED
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@_NETWORKS
-@click.option(
+_SEED = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+_RESULTS = click.option(
     "--results",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default="datasets/raw/training",
     show_default=True,
     help="Folder of results of `train` and `evaluate`.",
 )
-@click.option(
+_DATASETS = click.option(
     "--datasets",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default="datasets",
     show_default=True,
     help="Where weights/ and raw/evaluation/ are.",
 )
-def shards(recipe: str, seed: int, networks: str, results: Path, datasets: Path) -> None:
-    """Keep finished networks: 216 a file, weights and evaluations; files that are there stay."""
-    from nasbench_imc.building import audit
-    from nasbench_imc.building.shards import write_complete
 
-    codes = audit.networks(networks)
-    for source, out in (
+
+def _kept(recipe: str, seed: int, results: Path, datasets: Path) -> tuple[tuple[Path, Path], ...]:
+    """Folders of results, each with that of its shards: weights and evaluations."""
+    return (
         (results / recipe / f"seed-{seed}", datasets / "weights"),
         (results / "evaluation" / recipe / f"seed-{seed}", datasets / "raw" / "evaluation"),
-    ):
-        for path in write_complete(source, out, recipe, seed, networks, codes):
+    )
+
+
+@build.command()
+@_TRAINED
+@_SEED
+@_NETWORKS
+@_RESULTS
+@_DATASETS
+def shards(recipe: str, seed: int, networks: str, results: Path, datasets: Path) -> None:
+    """Keep finished networks, weights and evaluations: 216 a file, and one of what is left."""
+    from nasbench_imc.building import audit
+    from nasbench_imc.building.shards import keep
+
+    codes = audit.networks(networks)
+    for source, out in _kept(recipe, seed, results, datasets):
+        for path in keep(source, out, recipe, seed, networks, codes):
             click.echo(f"{path}: {path.stat().st_size:,} bytes")
+
+
+@build.command()
+@_TRAINED
+@_SEED
+@_RESULTS
+@_DATASETS
+def restore(recipe: str, seed: int, results: Path, datasets: Path) -> None:
+    """Unpack shards into the folder of results: `train` and `evaluate` go on from there."""
+    from nasbench_imc.building.shards import restore as unpack
+
+    for out, source in _kept(recipe, seed, results, datasets):
+        click.echo(f"{out}: {unpack(source, out, recipe, seed)} files from {source}")
 
 
 def _check_trained(jobs: Sequence[EvaluateJob | AuditJob], recipe: str, options: str) -> None:
