@@ -110,22 +110,23 @@ def test_costs_are_free_but_are_proposals(bench: nbi.Benchmark) -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_search_label_and_no_score_label(bench: nbi.Benchmark, name: str) -> None:
+def test_search_label_and_no_score_label(name: str) -> None:
     """What a session shows is the table's search label of its seed, and no score label ever."""
     task = nbi.task(name)
-    seen = equal = 0
+    bench = nbi.load(task.table)
+    queries = 10 if task.fidelities else task.budget
+    equal = 0
     for seed in range(20):
         with task.session(seed, bench) as s:
-            for design in designs(task, task.budget, seed):
+            for design in designs(task, queries, seed):
                 values = s.query(design).values
                 drawn = bench.query(design, task.at, labels="search", seed=task.label_seed(seed))
                 assert values["accuracy"] == drawn["accuracy"]
                 equal += values["accuracy"] == bench.query(design, task.at)["accuracy"]
                 assert not [metric for metric in values if "accuracy" in metric and metric != "accuracy"]
-                seen += 1
-    assert seen == 20 * task.budget
-    # Labels are 32-bit: with a noise of 0.2 points near 90 one draw in some 60,000 rounds to zero.
-    assert equal <= 3
+    # Labels of `nb201` are 32-bit: with a noise of 0.2 points near 90 one draw in some 60,000 rounds to zero.
+    # Those of `hybrid` are shares of thousands of images, of which a few per cent coincide.
+    assert equal <= (3 if task.table == "nb201" else queries)
 
 
 def test_noise_is_the_tables(bench: nbi.Benchmark) -> None:
@@ -168,8 +169,9 @@ def test_numpy_seed() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_objectives_are_minimised_and_limits_kept(bench: nbi.Benchmark, name: str) -> None:
+def test_objectives_are_minimised_and_limits_kept(name: str) -> None:
     task = nbi.task(name)
+    bench = nbi.load(task.table)
     feasible = set()
     with task.session(1, bench) as s:
         for design in designs(task, min(60, task.budget)):
