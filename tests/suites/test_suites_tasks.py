@@ -51,7 +51,7 @@ def test_task_agrees_with_its_name(name: str) -> None:
     assert task.track == track
     assert bool(task.sources) == (track == "T")
     assert task.max_recommended == (20 if len(task.objectives) > 1 else 1)
-    assert task.max_proposals == max(4_000, 100 * task.budget)
+    assert task.max_proposals == (4_000 if task.fidelities else max(4_000, 100 * task.budget))
     assert task.checkpoints[-1] == task.budget
     architectures = {"nb201": 15_625, "hybrid": 1_728}[task.table]
     choices = len(task.hardware) * len(task.weight_bits) * len(task.sparsity)
