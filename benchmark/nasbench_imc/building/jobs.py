@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from nasbench_imc.cluster import PATIENCE, connected, lost, slots
+from nasbench_imc.cluster import connected, lost, slots
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.files import remove_leftovers
 from nasbench_imc.progress import JobsBar
@@ -34,6 +34,9 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(2**33),
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
+
+#: How long a dead worker's successor may take to start [s].
+_PATIENCE = 60
 
 
 class Job(Protocol):
@@ -165,7 +168,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         yield client
         # Closed while it replaces a dead worker, a cluster raises now and then: no process to join yet.
         with suppress(TimeoutError):
-            client.wait_for_workers(workers, timeout=PATIENCE)
+            client.wait_for_workers(workers, timeout=_PATIENCE)
 
 
 @contextmanager
