@@ -151,9 +151,9 @@ def tune(
     -------
     pandas.DataFrame
         One row a configuration, the finalists first, each part by ``score``: its hyperparameters, ``score``
-        (mean over tasks; 0: the table's best, 1: random search), ``seeds`` of which that is the mean,
-        ``default``, whether it is the defaults', ``seconds`` that its runs took in all, and the score on each
-        task that the method is for.
+        (mean over tasks; 0: the table's best, 1: what random search is expected to reach), ``seeds`` of which
+        that is the mean, ``default``, whether it is the defaults', ``seconds`` that its runs took in all, and
+        the score on each task that the method is for.
 
     Raises
     ------

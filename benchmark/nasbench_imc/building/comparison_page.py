@@ -103,7 +103,8 @@ def _readme(
         f"Made by `nasbench-imc build comparison` from {len(main.runs):,} runs: {len(main.methods)} methods, "
         f"{len(main.tasks)} tasks, {' or '.join(map(str, seeds))} seeds; text by hand is in `{READING}` and "
         "taken in below.",
-        "A score is regret in units of random search's: 0 is the table's best, 1 random search. **Bold**: "
+        "A score is regret in units of random search's: 0 is the table's best, 1 what random "
+        "search is expected to reach. **Bold**: "
         "the best of a column and those whose paired difference to it has a 95 % interval that reaches 0.",
         "## By track",
         _standings_table(tracks, list(TRACKS)),
@@ -162,8 +163,10 @@ def _budget_table(frame: pd.DataFrame) -> str:
     for track, part in frame.groupby("track"):
         row = [str(track)]
         for stage in STAGES:
-            here = part[part.stage == stage].sort_values("share")
-            row.append(f"`{here.method.iloc[0]}` {here.share.iloc[0]:.2f}")
+            here = part[part.stage == stage].sort_values("method")
+            best = here.method[here.share <= here.share.min() + 1e-9]
+            names = "all" if len(best) == len(here) else ", ".join(f"`{name}`" for name in best)
+            row.append(f"{names} {here.share.min():.2f}")
         rows.append(row)
     return markdown_table(["track", *STAGES], rows, words=4)
 

@@ -17,7 +17,7 @@ TRACKS = {
     "M": "accuracy against costs",
     "J": "networks, compression and hardware together",
     "F": "accuracy, or a front, with labels of several fidelities, by the simulated clock",
-    "T": "accuracy on one hardware, with labels on others for free",
+    "T": "accuracy, or a front, on one hardware, with labels on others for free",
 }
 
 #: A task's name is also the folder of its logs.

@@ -453,9 +453,9 @@ class Benchmark:
         Returns
         -------
         pandas.DataFrame
-            One row a network of the audit list, one column a training seed: floating-point accuracy on
-            test images [%], NaN where the network was not trained so with that seed. Without rows where
-            the table has none.
+            One row a network of the audit list that was trained so, one column a training seed:
+            floating-point accuracy on test images [%], NaN where the network was not trained so with that
+            seed. Without rows where the table has none.
         """
         import pandas as pd
 
