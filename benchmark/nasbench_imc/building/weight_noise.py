@@ -123,7 +123,8 @@ def _page(found: Gain) -> str:
         f"and clips them, and by `{found.recipes[1]}`, which does neither; else alike, one run each, JPEG "
         "copy of CIFAR-10. Test accuracy, mean over 8 draws and over all accuracy classes of a family; 8-bit "
         "weights, no sparsity. Two runs of one network differ by half a point (`results/protocol`). "
-        "`nasbench-imc build weight-noise` makes this page; `weight_noise.csv` has each network and class.",
+        "`nasbench-imc build weight-noise` makes this page from `datasets/raw/weight_noise/`; "
+        "`weight_noise.csv` has each network and class.",
         markdown_table(header, rows, words=2),
         _best_and_worst(found.frame),
     ]
