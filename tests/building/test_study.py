@@ -226,6 +226,22 @@ def test_the_page_says_which_goals_are_met_and_leaves_equal_files(whole, tmp_pat
     assert "Nobody has written one yet." in page
 
 
+def test_networks_by_which_nothing_was_chosen_are_judged_apart(whole, tmp_path):
+    others, truth = audit_list()[24:], np.linspace(71, 78, 16)
+    runs = made("reference", truth, networks=others) + made("good", truth + 2, networks=others)
+    unseen = study(runs + made("few", truth[:3], networks=others), others, resamples=50)
+    write_page(whole, tmp_path, unseen)
+    page = (tmp_path / "README.md").read_text()
+    part = page[page.index("## Networks that the choice did not see") :]
+    assert "| `good`, 0 | 16 | 1.00 [1.00, 1.00] | 80.0 | 76.5 | +2.0 |" in part
+    assert "`few`" not in part[: part.index("## Training seeds")]
+    assert pd.read_csv(tmp_path / "unseen.csv").set_index("recipe").loc["good", "tau"] == 1
+    assert pd.read_csv(tmp_path / "unseen_accuracies.csv").shape == (16, 4)
+    # Nothing that was said of the networks of the study changes.
+    write_page(whole, tmp_path / "without")
+    assert (tmp_path / "study.csv").read_bytes() == (tmp_path / "without" / "study.csv").read_bytes()
+
+
 def test_a_reading_by_hand_is_taken_in_and_left_alone(whole, tmp_path):
     (tmp_path / "reading.md").write_text("The good one is good.\n")
     write_page(whole, tmp_path)

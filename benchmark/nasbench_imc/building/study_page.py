@@ -35,23 +35,37 @@ _GOAL_WORDS = {
 }
 
 
-def write_page(study: Study, folder: Path) -> list[Path]:
+def write_page(study: Study, folder: Path, unseen: Study | None = None) -> list[Path]:
     """Write ``study.csv``, ``accuracies.csv``, ``accuracies.png``, ``tau.png`` and ``README.md``.
+
+    Parameters
+    ----------
+    study : Study
+    folder : pathlib.Path
+    unseen : Study, optional
+        The same of networks by which nothing was chosen: ``unseen.csv`` and ``unseen_accuracies.csv``.
 
     Returns
     -------
     list of pathlib.Path
         The files written; ``tau.png`` is not where no recipe has a tau.
     """
-    files: dict[str, bytes] = {
-        "study.csv": study.table.to_csv(index=False, float_format="%.4f", lineterminator="\n").encode(),
-        "accuracies.csv": study.accuracies.to_csv(float_format="%.2f", lineterminator="\n").encode(),
-    }
+    files = _tables(study, "study.csv", "accuracies.csv")
+    if unseen is not None:
+        files |= _tables(unseen, "unseen.csv", "unseen_accuracies.csv")
     judged = _judged(study)
     if judged:
         files |= {"accuracies.png": _panels(study, judged), "tau.png": _overview(study, judged)}
-    files["README.md"] = readme(study, reading(folder)).encode()
+    files["README.md"] = readme(study, reading(folder), unseen).encode()
     return write_files(folder, files)
+
+
+def _tables(study: Study, comparisons: str, accuracies: str) -> dict[str, bytes]:
+    """All figures of a recipe and seed, and all accuracies, under these names."""
+    return {
+        comparisons: study.table.to_csv(index=False, float_format="%.4f", lineterminator="\n").encode(),
+        accuracies: study.accuracies.to_csv(float_format="%.2f", lineterminator="\n").encode(),
+    }
 
 
 def _judged(study: Study) -> list[Comparison]:
@@ -59,7 +73,7 @@ def _judged(study: Study) -> list[Comparison]:
     return [c for c in study.comparisons if c.recipe != REFERENCE and not np.isnan(c.tau.value)]
 
 
-def readme(study: Study, reading: str | None) -> str:
+def readme(study: Study, reading: str | None, unseen: Study | None = None) -> str:
     """The page as Markdown.
 
     Parameters
@@ -67,6 +81,8 @@ def readme(study: Study, reading: str | None) -> str:
     study : Study
     reading : str or None
         What a person has to say about it, as Markdown.
+    unseen : Study, optional
+        The same of networks by which nothing was chosen.
     """
     judged = _judged(study)
     few = [c for c in study.comparisons if c.recipe != REFERENCE and c not in judged]
@@ -94,6 +110,8 @@ def readme(study: Study, reading: str | None) -> str:
             _difference_table(judged),
             "![Accuracy of each recipe against the reference](accuracies.png)",
         ]
+    if unseen is not None and (held_out := _judged(unseen)):
+        parts += ["## Networks that the choice did not see", _unseen_text(unseen, held_out)]
     noise = seed_noise(study.accuracies)
     if noise:
         parts += ["## Training seeds", _seed_table(noise)]
@@ -122,7 +140,8 @@ _METHOD = f"""\
 - Differences are recipe minus mean of the reference. A network counts to the operator that has the most
   blocks (none where two are level). CNN: more convolutional blocks (`c`, `m`) than attention blocks;
   transformer: fewer; mixed: as many.
-- `study.csv` has all figures of a recipe and seed, `accuracies.csv` all test accuracies [%]."""
+- `study.csv` has all figures of a recipe and seed, `accuracies.csv` all test accuracies [%]; `unseen.csv` and
+  `unseen_accuracies.csv` those of the networks that the choice did not see."""
 
 
 def _ceiling_text(study: Study) -> str:
@@ -186,6 +205,25 @@ def _difference_table(judged: Sequence[Comparison]) -> str:
         for c in judged
     ]
     return "Mean accuracy minus the reference's [points].\n\n" + markdown_table(header, rows)
+
+
+def _unseen_text(unseen: Study, judged: Sequence[Comparison]) -> str:
+    header = ("recipe, seed", "networks", f"tau [{LEVEL:.0%}]", "best [%]", "mean [%]", "minus reference")
+    rows = [
+        (
+            f"`{c.recipe}`, {c.seed}",
+            str(c.networks),
+            _interval(c.tau),
+            f"{c.best_accuracy:.1f}",
+            f"{c.mean_accuracy:.1f}",
+            _signed(c.difference),
+        )
+        for c in judged
+    ]
+    return (
+        f"The other {len(unseen.accuracies)} networks of the audit list, with one seed of the reference; no "
+        "recipe was chosen by them.\n\n" + markdown_table(header, rows)
+    )
 
 
 def _seed_table(noise: Sequence[SeedNoise]) -> str:

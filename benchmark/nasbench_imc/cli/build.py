@@ -615,8 +615,11 @@ def study(log: Path, out: Path) -> None:
     from nasbench_imc.building.study_page import write_page
     from nasbench_imc.building.training_log import read_log
 
-    done = comparing.study(read_log(log), networks("study"))
-    for path in write_page(done, out):
+    runs, chosen_by = read_log(log), networks("study")
+    others = [code for code in networks("audit") if code not in chosen_by]
+    trained = any(run.recipe == comparing.REFERENCE and run.code in others for run in runs)
+    unseen = comparing.study(runs, others) if trained else None
+    for path in write_page(comparing.study(runs, chosen_by), out, unseen):
         click.echo(path)
 
 
