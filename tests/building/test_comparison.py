@@ -129,3 +129,18 @@ def test_the_page(scores: Scores, tmp_path) -> None:
 def test_every_reference_searcher_has_a_family() -> None:
     own = {name for name, method in methods().items() if method.source.startswith("nasbench_imc_baselines.")}
     assert own == set(comparison.FAMILIES)
+
+
+def test_the_best_of_a_budget_are_all_that_are_level() -> None:
+    from nasbench_imc.building.comparison_page import _budget_table
+
+    shares = {"first": (1.0, 1.0, 1.0), "middle": (0.8, 0.8, 0.9), "last": (0.9, 0.7, 0.8)}
+    frame = pd.DataFrame(
+        [
+            ("S", stage, name, share)
+            for stage, of in shares.items()
+            for name, share in zip("abc", of, strict=True)
+        ],
+        columns=["track", "stage", "method", "share"],
+    )
+    assert _budget_table(frame).splitlines()[-1] == "| S | all 1.00 | `a`, `b` 0.80 | `b` 0.70 |"

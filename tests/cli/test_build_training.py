@@ -77,6 +77,26 @@ def test_runs_that_a_log_has_can_be_left_out(
     assert [job.code for job in jobs] == list(audit_list()[1:24])
 
 
+def test_results_are_kept_in_shards_and_come_back(run: Run) -> None:
+    pytest.importorskip("torch")
+    leave(Path("results"), "alone-3", 1, np.array([70.0, 71.0]))
+    leave(Path("results/evaluation"), "alone-3", 1, np.array([60.0]))
+    Path("datasets").mkdir()
+    options = ("--recipe", "alone-3", "--seed", 1, "--datasets", "datasets")
+    kept = run("shards", *options, "--networks", "study", "--results", "results")
+    assert kept.status == 0
+    assert [line.split(":")[0] for line in kept.out.splitlines()] == [
+        "datasets/weights/alone-3-seed1-study-part.zip",
+        "datasets/raw/evaluation/alone-3-seed1-study-part.zip",
+    ]
+    assert run("restore", *options, "--results", "again").status == 0
+    files = [path.relative_to("results") for path in sorted(Path("results").rglob("*.npz"))]
+    assert [path.relative_to("again") for path in sorted(Path("again").rglob("*.npz"))] == files
+    assert all((Path("results") / file).read_bytes() == (Path("again") / file).read_bytes() for file in files)
+    assert "unknown recipe 'alone'" in run("restore", "--recipe", "alone", "--datasets", "datasets").err
+    assert "does not exist" in run("shards", *options, "--results", "none").err
+
+
 def test_unknown_recipes_and_missing_super_networks_are_named_before_anything_runs(run: Run) -> None:
     pytest.importorskip("torch")
     done = run("train", "--recipe", "alone-3,alone-33")

@@ -353,13 +353,12 @@ def train(
 ) -> None:
     """Train networks; stopped, it goes on where it was."""
     from nasbench_imc.building import audit
-    from nasbench_imc.building.train_jobs import RECIPES, TrainJob
+    from nasbench_imc.building.train_jobs import TrainJob
     from nasbench_imc.building.training_log import read_log
 
     names = list(dict.fromkeys(name for listed in recipes for name in listed.split(",")))
     for name in names:
-        if name not in RECIPES:
-            raise unknown("recipe", name, RECIPES)
+        _check_recipe(name)
     logged = {run.key for run in read_log(skip_logged)} if skip_logged else set()
     codes = audit.networks(networks)
     jobs = [
@@ -504,13 +503,6 @@ def weight_noise(with_noise: Path, without_noise: Path, page: Path) -> None:
 
 
 _SEED = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-_RESULTS = click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="datasets/raw/training",
-    show_default=True,
-    help="Folder of results of `train` and `evaluate`.",
-)
 _DATASETS = click.option(
     "--datasets",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -520,8 +512,19 @@ _DATASETS = click.option(
 )
 
 
+def _results(exists: bool) -> Callable[[Any], Any]:
+    return click.option(
+        "--results",
+        type=click.Path(exists=exists, file_okay=False, path_type=Path),
+        default="datasets/raw/training",
+        show_default=True,
+        help="Folder of results of `train` and `evaluate`.",
+    )
+
+
 def _kept(recipe: str, seed: int, results: Path, datasets: Path) -> tuple[tuple[Path, Path], ...]:
     """Folders of results, each with that of its shards: weights and evaluations."""
+    _check_recipe(recipe)
     return (
         (results / recipe / f"seed-{seed}", datasets / "weights"),
         (results / "evaluation" / recipe / f"seed-{seed}", datasets / "raw" / "evaluation"),
@@ -532,7 +535,7 @@ def _kept(recipe: str, seed: int, results: Path, datasets: Path) -> tuple[tuple[
 @_TRAINED
 @_SEED
 @_NETWORKS
-@_RESULTS
+@_results(exists=True)
 @_DATASETS
 def shards(recipe: str, seed: int, networks: str, results: Path, datasets: Path) -> None:
     """Keep finished networks, weights and evaluations: 216 a file, and one of what is left."""
@@ -548,7 +551,7 @@ def shards(recipe: str, seed: int, networks: str, results: Path, datasets: Path)
 @build.command()
 @_TRAINED
 @_SEED
-@_RESULTS
+@_results(exists=False)
 @_DATASETS
 def restore(recipe: str, seed: int, results: Path, datasets: Path) -> None:
     """Unpack shards into the folder of results: `train` and `evaluate` go on from there."""
@@ -558,11 +561,15 @@ def restore(recipe: str, seed: int, results: Path, datasets: Path) -> None:
         click.echo(f"{out}: {unpack(source, out, recipe, seed)} files from {source}")
 
 
-def _check_trained(jobs: Sequence[EvaluateJob | AuditJob], recipe: str, options: str) -> None:
+def _check_recipe(recipe: str) -> None:
     from nasbench_imc.building.train_jobs import RECIPES
 
     if recipe not in RECIPES:
         raise unknown("recipe", recipe, RECIPES)
+
+
+def _check_trained(jobs: Sequence[EvaluateJob | AuditJob], recipe: str, options: str) -> None:
+    _check_recipe(recipe)
     missing = [job for job in jobs if not job.path.exists() and not job.trained.is_file()]
     if missing:
         raise BenchmarkError(
