@@ -416,6 +416,9 @@ def test_a_release_lacks_nothing(pilot, evaluation, write, tmp_path, monkeypatch
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
     assert nbi.load("hybrid").version == hybrid.VERSION
     assert nbi.load("hybrid").training(CODE).parameters == 12_345
+    with h5py.File(tmp_path / "hybrid.h5") as file:
+        said = json.loads(file.attrs["sources"])["training seeds"]
+    assert said == "1 networks of seed 0, 1 networks of seed 1, 1 networks of seed 2"
     for name, lost in (("proxies", "zero-cost proxies"), ("clock", "the clock's seconds"), ("runs", "long")):
         with pytest.raises(TableError, match=f"no release: it lacks .*{lost}"):
             hybrid.pack(
@@ -425,6 +428,15 @@ def test_a_release_lacks_nothing(pilot, evaluation, write, tmp_path, monkeypatch
                 log=quiet,
                 **whole | {name: [] if name == "runs" else None},
             )
+    # A training seed after the first may come with a later release.
+    (path.parent / "2.npz").unlink()
+    hybrid.pack(path.parent, tmp_path / "hybrid.h5", release=True, log=quiet, **whole)
+    with h5py.File(tmp_path / "hybrid.h5") as file:
+        said = json.loads(file.attrs["sources"])["training seeds"]
+    assert said.endswith("1 networks of seed 1, none yet of 2, with which 1 are to be")
+    (path.parent / "0.npz").unlink()
+    with pytest.raises(TableError, match="lacks an evaluation of training seed 0"):
+        hybrid.pack(path.parent, tmp_path / "t.h5", release=True, log=quiet, **whole)
 
 
 @pytest.mark.parametrize("branch", ["m24x2-a32x1", "a32x1", None])

@@ -335,8 +335,9 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
     Raises
     ------
     TaskError
-        Where random search ends within the noise floor, so that the task tells no methods apart; where too
-        few designs keep the limits; where the plan's track and fields do not fit.
+        Where random search ends within the noise floor of what choosing by search labels among all designs
+        leaves, so that the task tells no methods apart; where too few designs keep the limits; where the
+        plan's track and fields do not fit.
     """
     task = _blank(plan, bench)
     designs = _Designs(plan, bench)
@@ -363,10 +364,11 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
         )
     freezers = {"accuracy": _freeze_accuracy, "front": _freeze_front, "cost": _freeze_cost}
     frozen = freezers[task.goal](task, designs)
-    if frozen.random_regret[-1] < frozen.noise_floor:
+    if frozen.random_regret[-1] < frozen.reachable_regret + frozen.noise_floor:
         raise TaskError(
             f"{plan.name} is too easy: random search ends {frozen.random_regret[-1]:.3g} from the best, "
-            f"the labels' noise floor is {frozen.noise_floor:.3g}"
+            f"all search labels together {frozen.reachable_regret:.3g}, and their noise floor is "
+            f"{frozen.noise_floor:.3g}"
         )
     return Task.from_json(replace(task, frozen=_reproducible(frozen, task.goal)).to_json(), plan.name)
 
