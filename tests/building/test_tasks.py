@@ -200,6 +200,7 @@ def test_what_cannot_be_frozen_is_named_and_no_track_may_be_left_without_a_task(
     monkeypatch.setitem(PLANS, "nb201", (*plans.values(), good))
     monkeypatch.setattr(building, "PROPOSALS_A_QUERY", 20)
     said: list[str] = []
+    (tmp_path / "nb201__a__C.json").write_text("of an earlier table")
     with pytest.raises(nbi.TaskError, match=r"^no task is left for track S of dev on 'nb201'; change"):
         building.freeze_all(bench, tmp_path, log=said.append)
     assert [path.name for path in tmp_path.iterdir()] == ["nb201__pcm-t0__C-energy.json"]

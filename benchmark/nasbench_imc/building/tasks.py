@@ -314,12 +314,14 @@ def freeze_all(bench: Benchmark, folder: Path, *, log: Callable[[str], None] = p
     made = []
     for plan in PLANS[bench.name]:
         log(f"freezing {plan.name}")
+        file = folder / (plan.name.replace("/", "__") + ".json")
         try:
             task = freeze(plan, bench)
         except TaskError as error:
             log(f"dropped: {error}")
+            file.unlink(missing_ok=True)  # of an earlier table, which it would still name
             continue
-        with replacing(folder / (plan.name.replace("/", "__") + ".json")) as temporary:
+        with replacing(file) as temporary:
             temporary.write_text(task.to_json(), encoding="utf-8")
         made.append(task)
     planned = {(plan.suite, plan.track) for plan in PLANS[bench.name]}
