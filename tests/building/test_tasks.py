@@ -109,9 +109,9 @@ def test_limits_keep_the_share_that_was_planned(bench: nbi.Benchmark, name: str)
 
 def test_task_under_its_noise_floor_is_refused(bench: nbi.Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = PLAN["nb201/sram-digital/S-accuracy"]
-    monkeypatch.setattr(type(bench), "label_noise", lambda *_: 0.85)
-    assert freeze(plan, bench).frozen.noise_floor == 0.85
     monkeypatch.setattr(type(bench), "label_noise", lambda *_: 0.9)
+    assert freeze(plan, bench).frozen.noise_floor == 0.9
+    monkeypatch.setattr(type(bench), "label_noise", lambda *_: 1.1)
     with pytest.raises(nbi.TaskError, match=r"S-accuracy is too easy: random search ends 0\.992"):
         freeze(plan, bench)
 
@@ -195,6 +195,7 @@ def test_what_cannot_be_frozen_is_named_and_no_track_may_be_left_without_a_task(
         "few": Plan("nb201/a/C", "dev", sram, limits={"energy": 0.02}, budget=500),
         "too few of them": Plan("nb201/b/C", "dev", sram, limits={"energy": 0.02}),
         "words": Plan("nb201/c/X Y", "dev", sram),
+        "noisy": Plan("nb201/d/S", "dev", ("pcm-r512-adc8-mux4",)),
     }
     good = PLAN["nb201/pcm-t0/C-energy"]
     monkeypatch.setitem(PLANS, "nb201", (*plans.values(), good))
@@ -205,10 +206,11 @@ def test_what_cannot_be_frozen_is_named_and_no_track_may_be_left_without_a_task(
         building.freeze_all(bench, tmp_path, log=said.append)
     assert [path.name for path in tmp_path.iterdir()] == ["nb201__pcm-t0__C-energy.json"]
     dropped = [line for line in said if line.startswith("dropped")]
-    assert len(dropped) == 3
+    assert len(dropped) == 4
     assert "fewer than the budget" in dropped[0]
     assert "looks at costs find too few" in dropped[1]
     assert "must be words joined by /" in dropped[2]
+    assert "all search labels together" in dropped[3]
 
 
 MINE = """

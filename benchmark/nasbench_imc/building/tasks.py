@@ -303,7 +303,10 @@ def checkpoints(budget: int, unit: float = 1.0) -> tuple[int, ...]:
 
 
 def freeze_all(bench: Benchmark, folder: Path, *, log: Callable[[str], None] = print) -> list[Task]:
-    """Freeze every task of a table and write its file into ``folder``; one that cannot be frozen is named.
+    """Freeze every task of a table and write its file into ``folder``; one that is dropped is named.
+
+    Dropped is what cannot be frozen, and where random search ends at the optimum: within the noise floor of
+    what choosing by search labels among all designs leaves.
 
     Raises
     ------
@@ -317,6 +320,7 @@ def freeze_all(bench: Benchmark, folder: Path, *, log: Callable[[str], None] = p
         file = folder / (plan.name.replace("/", "__") + ".json")
         try:
             task = freeze(plan, bench)
+            _check_difficulty(task)
         except TaskError as error:
             log(f"dropped: {error}")
             file.unlink(missing_ok=True)  # of an earlier table, which it would still name
@@ -337,9 +341,8 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
     Raises
     ------
     TaskError
-        Where random search ends within the noise floor of what choosing by search labels among all designs
-        leaves, so that the task tells no methods apart; where too few designs keep the limits; where the
-        plan's track and fields do not fit.
+        Where random search ends within the noise floor, so that the task tells no methods apart; where too
+        few designs keep the limits; where the plan's track and fields do not fit.
     """
     task = _blank(plan, bench)
     designs = _Designs(plan, bench)
@@ -366,13 +369,23 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
         )
     freezers = {"accuracy": _freeze_accuracy, "front": _freeze_front, "cost": _freeze_cost}
     frozen = freezers[task.goal](task, designs)
-    if frozen.random_regret[-1] < frozen.reachable_regret + frozen.noise_floor:
+    if frozen.random_regret[-1] < frozen.noise_floor:
         raise TaskError(
             f"{plan.name} is too easy: random search ends {frozen.random_regret[-1]:.3g} from the best, "
-            f"all search labels together {frozen.reachable_regret:.3g}, and their noise floor is "
-            f"{frozen.noise_floor:.3g}"
+            f"the labels' noise floor is {frozen.noise_floor:.3g}"
         )
     return Task.from_json(replace(task, frozen=_reproducible(frozen, task.goal)).to_json(), plan.name)
+
+
+def _check_difficulty(task: Task) -> None:
+    """Raise TaskError where random search ends at the optimum, as far as labels can tell."""
+    frozen = task.frozen
+    if frozen.random_regret[-1] < frozen.reachable_regret + frozen.noise_floor:
+        raise TaskError(
+            f"{task.name} is too easy: random search ends {frozen.random_regret[-1]:.3g} from the best, all "
+            f"search labels together {frozen.reachable_regret:.3g}, and the noise floor is "
+            f"{frozen.noise_floor:.3g}"
+        )
 
 
 def _blank(plan: Plan, bench: Benchmark) -> Task:
