@@ -75,8 +75,8 @@ def difficulties(scores: Scores) -> list[Difficulty]:
         if not last:
             continue
         best = min(last, key=lambda method: last[method].mean())
-        reached = task.frozen.reachable_regret + task.frozen.noise_floor
-        shares = {method: float(np.mean(regrets <= reached)) for method, regrets in last.items()}
+        optimum = task.frozen.optimum
+        shares = {method: float(np.mean(regrets <= optimum)) for method, regrets in last.items()}
         often = max([best, *shares], key=lambda method: shares[method])  # of equal ones the best
         found.append(
             Difficulty(

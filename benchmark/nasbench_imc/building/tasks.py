@@ -380,7 +380,7 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
 def _check_difficulty(task: Task) -> None:
     """Raise TaskError where random search ends at the optimum, as far as labels can tell."""
     frozen = task.frozen
-    if frozen.random_regret[-1] < frozen.reachable_regret + frozen.noise_floor:
+    if frozen.random_regret[-1] < frozen.optimum:
         raise TaskError(
             f"{task.name} is too easy: random search ends {frozen.random_regret[-1]:.3g} from the best, all "
             f"search labels together {frozen.reachable_regret:.3g}, and the noise floor is "

@@ -81,6 +81,11 @@ class Frozen:
     random_regret_error: tuple[float, ...]
 
     @property
+    def optimum(self) -> float:
+        """Regret up to which a run is at the optimum: within the noise floor of the reachable regret."""
+        return self.reachable_regret + self.noise_floor
+
+    @property
     def withheld(self) -> Frozen:
         """The margin alone, which a searcher may know; all else is NaN or empty.
 
