@@ -61,6 +61,20 @@ def test_gradients_of_a_linear_layer(linear):
     assert proxies.synflow(copy.deepcopy(network), pixels, labels) == pytest.approx(flow, rel=1e-6)
 
 
+@pytest.mark.parametrize("code", [*CODES, "a32x2-a40x2-a56x2", "c16x2-a24x2-c56x2"])
+@pytest.mark.parametrize("layer", ["stem", "last"])
+def test_flow_is_proportional_to_the_weights_of_a_layer(code, layer):
+    """Absolute weights without normalisation: all that flows passes the stem and the last layer once."""
+    network = HybridNetwork(code, torch.Generator().manual_seed(0))
+    weighted = [each for each in network.modules() if isinstance(each, (nn.Conv2d, nn.Linear))]
+    chosen = weighted[0 if layer == "stem" else -1]
+    before = proxies.synflow(copy.deepcopy(network), torch.ones(1, 3, 32, 32), torch.zeros(1))
+    with torch.no_grad():
+        chosen.weight *= 2
+    after = proxies.synflow(network, torch.ones(1, 3, 32, 32), torch.zeros(1))
+    assert after - before == pytest.approx(math.log(2), abs=5e-3)  # embeddings of positions pass the stem by
+
+
 def test_jacobians_that_agree_score_low(linear):
     """A linear network has one Jacobian for all images; so its correlations are all one."""
     network, pixels, labels = linear

@@ -5,7 +5,7 @@
                NAS", ICLR 2021)
 ``snip``       sum of absolute products of weights and their gradients (Lee et al., ICLR 2019)
 ``synflow``    the same for a network of absolute weights without normalisation, on an image of ones; its
-               natural logarithm (Tanaka et al., NeurIPS 2020)
+               natural logarithm (Tanaka et al., NeurIPS 2020). Attention mixes all tokens evenly there
 ``jacob_cov``  how little the Jacobians of different images correlate (Mellor et al., "Neural architecture
                search without training", ICML 2021, first version)
 ``naswot``     logarithm of the determinant of the kernel of ReLU patterns (the same paper, final version)
@@ -25,7 +25,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from nasbench_imc.building.cifar10 import Images
-from nasbench_imc.building.networks import HybridNetwork
+from nasbench_imc.building.networks import Attention, HybridNetwork
 from nasbench_imc.building.training import crossbar_weights, generators, normalised
 
 #: Images of the batch.
@@ -81,9 +81,11 @@ def snip(network: nn.Module, pixels: Tensor, labels: Tensor) -> float:
 def synflow(network: nn.Module, pixels: Tensor, labels: Tensor) -> float:
     """Natural logarithm of the sum over weights of ``|w| dR/d|w|``, R the sum of the outputs.
 
-    Normalisation is left out, since it would hide how large the weights are.
+    Normalisation is left out, since it would hide how large the weights are; so is the softmax of attention,
+    which is a normalisation too. Unnormalised tokens would drive it into saturation, where its gradient is
+    rounding times numbers beyond 1e100. Weights of queries and keys therefore count nothing.
     """
-    network = _without_norms(network).double()
+    network = _unnormalised(network).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.abs_()
@@ -144,13 +146,22 @@ def _gradients(network: nn.Module, pixels: Tensor, labels: Tensor) -> list[tuple
     return [(w.detach(), w.grad) for w in crossbar_weights(network) if w.grad is not None]
 
 
-def _without_norms(network: nn.Module) -> nn.Module:
+def _unnormalised(network: nn.Module) -> nn.Module:
     for name, child in network.named_children():
         if isinstance(child, (nn.BatchNorm2d, nn.LayerNorm)):
             setattr(network, name, nn.Identity())
+        elif isinstance(child, Attention):
+            setattr(network, name, _EvenAttention())
         else:
-            _without_norms(child)
+            _unnormalised(child)
     return network
+
+
+class _EvenAttention(nn.Module):
+    """What attention does where all tokens are alike: each gets the mean of the values."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return value.mean(dim=-2, keepdim=True).expand_as(value)
 
 
 class _Patterns(TorchFunctionMode):
