@@ -17,7 +17,7 @@ from nasbench_imc.tables.files import file_sha256, find, releases
 
 REPOSITORY = Path(__file__).parents[2]
 DATASETS, CITATION = REPOSITORY / "datasets", REPOSITORY / "CITATION.cff"
-SHIPPED = DATASETS / "nb201.croissant.json"
+SHIPPED = {name: DATASETS / f"{name}.croissant.json" for name in releases()}
 
 
 @pytest.fixture(scope="module")
@@ -43,27 +43,30 @@ def fields(metadata):
     return {field.uuid: field for record_set in metadata.record_sets for field in record_set.fields}
 
 
-def test_the_shipped_file_is_what_the_command_writes_now(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_file_is_what_the_command_writes_now(name, tmp_path, monkeypatch):
     again = tmp_path / "again.json"
-    monkeypatch.setattr(sys, "argv", ["nasbench-imc", "build", "croissant", "nb201", "--out", str(again)])
+    monkeypatch.setattr(sys, "argv", ["nasbench-imc", "build", "croissant", name, "--out", str(again)])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
-    assert again.read_bytes() == SHIPPED.read_bytes(), "run: nasbench-imc build croissant nb201"
+    assert again.read_bytes() == SHIPPED[name].read_bytes(), f"run: nasbench-imc build croissant {name}"
 
 
-def test_hash_size_and_version_are_those_of_the_table_and_of_the_manifest():
-    held = json.loads(SHIPPED.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", SHIPPED)
+def test_hash_size_and_version_are_those_of_the_table_and_of_the_manifest(name):
+    held = json.loads(SHIPPED[name].read_text(encoding="utf-8"))
     (file,) = held["distribution"]
-    release, table = releases()["nb201"], DATASETS / "nb201.h5"
+    release, table = releases()[name], DATASETS / f"{name}.h5"
     assert file["sha256"] == release.sha256 == file_sha256(table)
     assert file["contentSize"] == f"{release.bytes} B" == f"{table.stat().st_size} B"
     assert held["version"] == release.version
-    assert (SHIPPED.parent / file["contentUrl"]).samefile(table)
+    assert (DATASETS / file["contentUrl"]).samefile(table)
 
 
-def test_the_shipped_file_is_valid(validated):
-    metadata, warnings = validated(SHIPPED)
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_file_is_valid(name, validated):
+    metadata, warnings = validated(SHIPPED[name])
     (warning,) = warnings  # what a release will bring; nothing else may be amiss
     assert "datePublished" in warning
     assert metadata.license == ["https://spdx.org/licenses/Apache-2.0"]
@@ -98,12 +101,12 @@ def test_what_was_not_measured_is_counted(pilot_table, bench):
     # Seven networks, three seeds: seeds 1 and 2 of five networks are missing.
     assert "score/accuracy_digital (10 of 21 values)" in gaps
     assert "cost/" not in gaps
-    assert json.loads(SHIPPED.read_text())["rai:dataCollectionMissingData"] == "No value is missing."
+    assert json.loads(SHIPPED["nb201"].read_text())["rai:dataCollectionMissingData"] == "No value is missing."
     assert not any(np.isnan(bench.array(name)).any() for name in bench.metrics if name != "accuracy")
 
 
 def test_the_datasheet_is_quoted_and_its_headings_exist():
-    quoted = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    quoted = json.loads(SHIPPED["nb201"].read_text(encoding="utf-8"))
     datasheets = [(DATASETS / name).read_text(encoding="utf-8") for name in ("nb201.md", "hybrid.md")]
     assert set(SECTIONS) <= set(quoted)
     assert quoted["rai:dataUseCases"][0].split(". ", 1)[1] in datasheets[0]

@@ -6,19 +6,22 @@ import subprocess
 import sys
 import time
 from importlib import metadata
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from nasbench_imc.building import nb201, packing
+from nasbench_imc.building import hybrid, nb201, packing
 from nasbench_imc.building.nb201 import canonical_classes, class_means, identical_cell_sd
 from nasbench_imc.building.packing import Dataset, update_manifest, write_table
+from nasbench_imc.building.training_log import read_log
 from nasbench_imc.hardware import grid
 from nasbench_imc.hardware.metrics import PRIMARY
 from nasbench_imc.spaces import NB201
 from nasbench_imc.tables import files
 
+RAW = Path(__file__).parents[2] / "datasets" / "raw"
 DATASETS = (
     Dataset(
         "cost/energy",
@@ -213,6 +216,28 @@ def test_the_shipped_table_is_what_the_code_packs(tmp_path):
         before, before_attributes = shipped[path]
         np.testing.assert_array_equal(values, before, err_msg=path)
         assert values.dtype == before.dtype, path
+        for name in ("generator_commit", "libraries"):
+            attributes.pop(name, None), before_attributes.pop(name, None)
+        assert attributes == before_attributes, path
+
+
+def test_the_shipped_hybrid_table_is_what_the_code_packs(tmp_path):
+    fresh = contents(
+        hybrid.pack(
+            RAW / "evaluation",
+            tmp_path / "fresh.h5",
+            runs=read_log(RAW / "training" / "runs.jsonl.gz"),
+            proxies=RAW / "proxies.npz",
+            clock=RAW / "clock.npz",
+            release=True,
+            log=lambda message: None,
+        )
+    )
+    shipped = contents(files.find("hybrid").path)
+    assert set(fresh) == set(shipped)
+    for path, (values, attributes) in fresh.items():
+        before, before_attributes = shipped[path]
+        np.testing.assert_array_equal(values, before, err_msg=path)
         for name in ("generator_commit", "libraries"):
             attributes.pop(name, None), before_attributes.pop(name, None)
         assert attributes == before_attributes, path

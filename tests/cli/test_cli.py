@@ -128,7 +128,6 @@ FREE_ARGS = ["run", "--task", S, "--seeds", "1", "--quiet", "--out", "OUT"]
     ("args", "message"),
     [
         (["info", "nb202"], "unknown table 'nb202'; did you mean 'nb201'?"),
-        (["info", "hybrid"], "not released yet"),
         (["query", "cell", "--hardware", "sram-digital-r128"], "malformed nb201 architecture 'cell'"),
         (["query", CELL, "--hardware", "sram-digital-r127"], "did you mean 'sram-digital-r128'"),
         (["query", CELL, "--hardware", "sram-digital-r64", "--metric", "enrgy"], "did you mean 'energy'"),

@@ -57,15 +57,6 @@ def expected(evaluation, kind, compression, accuracy_class, at, chosen=slice(Non
 # ---- finding it ---------------------------------------------------------------------------------------
 
 
-def test_without_a_file_of_ones_own_it_is_not_released(monkeypatch, tmp_path):
-    monkeypatch.delenv(files.DATA_VARIABLE, raising=False)
-    with pytest.raises(TableError, match=r"'hybrid' is not released yet; released: 'nb201'"):
-        nbi.load("hybrid")
-    monkeypatch.setenv(files.DATA_VARIABLE, str(tmp_path))
-    with pytest.raises(TableError, match=rf"not released yet.*there is no {tmp_path}"):
-        nbi.load("hybrid")
-
-
 def test_a_pilot_loads_and_is_not_official(bench, table):
     assert not bench.official
     assert bench.sha256 == files.file_sha256(table / "hybrid.h5")

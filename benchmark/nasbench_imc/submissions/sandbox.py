@@ -236,7 +236,7 @@ def _grants(view: Path, further: Sequence[Path]) -> tuple[tuple[Path, ...], dict
 
 def _known_tables() -> set[Path]:
     found = set()
-    for name in (*files.releases(), *files.UNRELEASED):
+    for name in files.releases():
         with contextlib.suppress(TableError):
             found.add(Path(os.path.realpath(files.find(name).path)))
     return found

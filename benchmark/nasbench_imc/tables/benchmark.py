@@ -33,7 +33,7 @@ _PLAIN = (8, 0.0)  # bits a weight and sparsity of a network that is not compres
 
 
 def load(name: str) -> Benchmark:
-    """Open a table: ``"nb201"``, or ``"hybrid"`` from a file of one's own, since it is not released yet.
+    """Open a table: ``"nb201"`` or ``"hybrid"``.
 
     The file that ships with the package is read, or the one in the folder ``$NASBENCH_IMC_DATA``; its
     SHA-256 is checked against the release. Columns are read when they are first asked for, and the file

@@ -18,10 +18,6 @@ from nasbench_imc.errors import TableError, unknown
 DATA_VARIABLE = "NASBENCH_IMC_DATA"
 
 
-#: Tables that have no release yet; a file of one's own is read from $NASBENCH_IMC_DATA.
-UNRELEASED = ("hybrid",)
-
-
 @dataclass(frozen=True, slots=True)
 class Release:
     """What the package knows of a released table."""
@@ -66,8 +62,6 @@ def find(name: str) -> TableFile:
         differ from the release; it is then not ``official``.
     """
     folder = os.environ.get(DATA_VARIABLE)
-    if isinstance(name, str) and name in UNRELEASED and name not in releases():
-        return _find_unreleased(name, folder)
     if not isinstance(name, str) or name not in releases():
         raise unknown("table", name, releases())
     release = releases()[name]
@@ -104,13 +98,3 @@ def find(name: str) -> TableFile:
             f"expected {release.sha256}; reinstall nasbench-imc"
         )
     return TableFile(path, sha256, official=True)
-
-
-def _find_unreleased(name: str, folder: str | None) -> TableFile:
-    path = Path(folder) / f"{name}.h5" if folder else None
-    if path and path.is_file():
-        return TableFile(path, file_sha256(path), official=False)
-    looked = f"; there is no {path}" if path else "; a file of your own is found through NASBENCH_IMC_DATA"
-    raise TableError(
-        f"table {name!r} is not released yet; released: {', '.join(map(repr, releases()))}{looked}"
-    )
