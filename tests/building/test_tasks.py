@@ -67,10 +67,12 @@ def test_on_hybrid_dev_shows_no_label_of_test() -> None:
 
 
 def test_every_family_has_tasks_of_accuracy_limits_and_fronts() -> None:
+    """But for S on analog RRAM, where any searcher's first labels lead as far as all labels do."""
     known = {config.id: config for config in grid()}
-    for track in "SCM":
+    everything = {config.family for config in known.values()}
+    for track, lacking in (("S", {"rram-analog"}), ("C", set()), ("M", set())):
         families = {known[p.hardware[0]].family for p in PLANS["hybrid"] if p.track == track}
-        assert families == {config.family for config in known.values()}
+        assert families == everything - lacking
 
 
 def test_simulated_runs_are_as_many_for_each_label_seed() -> None:

@@ -147,8 +147,6 @@ PLANS = {
         Plan("nb201/sram-to-pcm-t0/T-energy", "test", _PCM, ("accuracy", "energy"), at="t0", sources=_SRAM),
     ),
     "hybrid": (
-        Plan("hybrid/rram-analog/S-accuracy", "dev", ("rram-analog-r128-adc6-mux16",), budget=6),
-        Plan("hybrid/sram-analog/S-accuracy", "dev", ("sram-analog-r64-adc5-mux4",), budget=6),
         Plan("hybrid/pcm-1d/S-accuracy", "dev", ("pcm-r64-adc6-mux4",), budget=7),
         Plan(
             "hybrid/sram-analog/C-energy",
@@ -188,10 +186,24 @@ PLANS = {
             ("accuracy", "energy"),
             sources=("pcm-r64-adc6-mux4",),
         ),
-        Plan("hybrid/sram-digital/S-accuracy", "test", ("sram-digital-r128",), budget=10),
+        Plan(
+            "hybrid/sram-digital-4-bit/S-accuracy",
+            "test",
+            ("sram-digital-r128",),
+            weight_bits=(4,),
+            budget=10,
+        ),
+        Plan(
+            "hybrid/sram-analog-pruned/S-accuracy",
+            "test",
+            ("sram-analog-r256-adc8-mux4",),
+            weight_bits=(4,),
+            sparsity=(0.5,),
+            budget=20,
+        ),
         Plan("hybrid/rram-sliced/S-accuracy", "test", ("rram-sliced-r128-adc8-mux16",), budget=8),
         Plan(
-            "hybrid/sram-digital/C-energy", "test", ("sram-digital-r128",), limits={"energy": 0.5}, budget=16
+            "hybrid/sram-digital/C-energy", "test", ("sram-digital-r128",), limits={"energy": 0.5}, budget=13
         ),
         Plan(
             "hybrid/sram-analog/C-area",
@@ -250,10 +262,11 @@ PLANS = {
         _joint("J-front", ("accuracy", "energy", "area"), budget=120),
         _joint("J-edap", ("edap",), least={"accuracy": 0.15}, budget=30),
         Plan(
-            "hybrid/rram-sliced/F-accuracy",
+            "hybrid/rram-sliced-pruned/F-accuracy",
             "test",
-            ("rram-sliced-r128-adc8-mux16",),
-            budget=8,
+            ("rram-sliced-r64-adc6-mux16",),
+            sparsity=(0.5,),
+            budget=15,
             multi_fidelity=True,
         ),
         Plan(
