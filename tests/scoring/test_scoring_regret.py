@@ -108,13 +108,21 @@ def test_default_on_several_objectives_is_the_front_by_search_labels(
     assert named == on_front
 
 
+#: A clock's budget is not spent by counting, and compressions to choose have axes of their own.
+COUNTED = [t for t in nbi.tasks() if not t.fidelities and len(t.weight_bits) * len(t.sparsity) == 1]
+
+
 def all_designs(task: nbi.Task, bench: nbi.Benchmark) -> list[nbi.Design]:
-    return [nbi.Design(arch, id_) for arch in bench.architectures for id_ in task.hardware]
+    (bits,), (sparsity,) = task.weight_bits, task.sparsity
+    return [nbi.Design(arch, id_, bits, sparsity) for arch in bench.architectures for id_ in task.hardware]
 
 
 def column(task: nbi.Task, bench: nbi.Benchmark, metric: str) -> np.ndarray:
     """Over :func:`all_designs`."""
-    return bench.array(metric, hardware=list(task.hardware), at=task.at).astype(float).ravel()
+    (bits,), (sparsity,) = task.weight_bits, task.sparsity
+    found = bench.array(metric, hardware=list(task.hardware), at=task.at, weight_bits=bits, sparsity=sparsity)
+    shape = len(bench.architectures), len(task.hardware)  # some costs do not depend on hardware
+    return np.broadcast_to(found.reshape(shape[0], -1), shape).astype(float).ravel()
 
 
 def feasible(task: nbi.Task, bench: nbi.Benchmark) -> np.ndarray:
@@ -123,9 +131,10 @@ def feasible(task: nbi.Task, bench: nbi.Benchmark) -> np.ndarray:
     return np.all([np.ones(len(bench.architectures) * len(task.hardware), dtype=bool), *keeps], axis=0)
 
 
-@pytest.mark.parametrize("name", [t.name for t in nbi.tasks() if t.goal != "front"])
-def test_oracle_has_no_regret(bench: nbi.Benchmark, name: str) -> None:
+@pytest.mark.parametrize("name", [t.name for t in COUNTED if t.goal != "front"])
+def test_oracle_has_no_regret(name: str) -> None:
     task = nbi.task(name)
+    bench = task.load_table()
     (objective,) = task.objectives
     sign = 1 if objective == "accuracy" else -1
     value = np.where(feasible(task, bench), sign * column(task, bench, objective), -np.inf)
@@ -140,9 +149,10 @@ def test_oracle_has_no_regret(bench: nbi.Benchmark, name: str) -> None:
     assert regret_curve(task, bench, s.events()) == pytest.approx([0.0] * len(task.checkpoints), abs=1e-7)
 
 
-@pytest.mark.parametrize("name", [t.name for t in nbi.tasks() if t.goal == "front"])
-def test_oracle_of_the_front(bench: nbi.Benchmark, name: str) -> None:
+@pytest.mark.parametrize("name", [t.name for t in COUNTED if t.goal == "front"])
+def test_oracle_of_the_front(name: str) -> None:
     task = nbi.task(name)
+    bench = task.load_table()
     accuracy = column(task, bench, "accuracy")
     costs = np.column_stack([column(task, bench, cost) for cost in task.objectives[1:]])
     on_front = np.flatnonzero(front.front_mask(accuracy, costs, accuracy.max()))
@@ -151,15 +161,16 @@ def test_oracle_of_the_front(bench: nbi.Benchmark, name: str) -> None:
     assert points.min(axis=0) == pytest.approx(0, abs=1e-12)
     assert points.max(axis=0) == pytest.approx(1)
     assert front.hypervolume(points) == pytest.approx(task.frozen.best_hypervolume)
-    best = [designs[on_front[k]] for k in front.best_subset(points, 20)]
+    few = min(20, task.budget)
+    best = [designs[on_front[k]] for k in front.best_subset(points, few)]
     with task.session(0, bench) as s:
         for design in best:
             s.query(design)
         s.recommend(best)
-    # Twenty designs stand for a front of more.
+    # Twenty designs, or a budget of fewer, stand for a front of more.
     regret = regret_curve(task, bench, s.events())[-1]
-    assert 0 <= regret < 0.3 * task.frozen.random_regret[-1]
-    truth = normalised(task, accuracy[on_front], costs[on_front])[front.best_subset(points, 20)]
+    assert -1e-8 < regret < 0.4 * task.frozen.random_regret[-1]  # the frozen volume has nine digits
+    truth = normalised(task, accuracy[on_front], costs[on_front])[front.best_subset(points, few)]
     assert regret == pytest.approx(task.frozen.best_hypervolume - front.hypervolume(truth), abs=1e-9)
 
 

@@ -195,7 +195,8 @@ def uses_the_interface(session, rng):
         with contextlib.suppress(FrozenInstanceError):
             seen.feasible = True
             raise AssertionError("an observation can be changed")
-        again = s.query(nbi.Design(np.str_(design.arch), design.hardware, np.int64(8), np.float64(0)))
+        bits, sparsity = np.int64(design.weight_bits), np.float64(design.sparsity)
+        again = s.query(nbi.Design(np.str_(design.arch), design.hardware, bits, sparsity))
         assert type(again.design.weight_bits) is int
         assert (again.values, again.cost_charged) == (seen.values, 0)
         assert s.observations == (seen,)
