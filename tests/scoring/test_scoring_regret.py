@@ -169,7 +169,7 @@ def test_oracle_of_the_front(name: str) -> None:
         s.recommend(best)
     # Twenty designs, or a budget of fewer, stand for a front of more.
     regret = regret_curve(task, bench, s.events())[-1]
-    assert -1e-8 < regret < 0.4 * task.frozen.random_regret[-1]  # the frozen volume has nine digits
+    assert -1e-8 < regret < 0.3 * task.frozen.random_regret[-1]  # the frozen volume has nine digits
     truth = normalised(task, accuracy[on_front], costs[on_front])[front.best_subset(points, few)]
     assert regret == pytest.approx(task.frozen.best_hypervolume - front.hypervolume(truth), abs=1e-9)
 
