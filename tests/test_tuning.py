@@ -1,6 +1,7 @@
 """Tuning: what is tried, under which effort, and what comes out."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import nasbench_imc as nbi
@@ -54,19 +55,25 @@ def test_the_better_configuration_is_found_and_a_second_call_makes_no_run(method
     assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*.gz")}
 
 
-def test_the_best_are_tried_with_more_seeds_which_decide(method, tmp_path):
-    tasks, out = [nbi.task(TASK)], tmp_path / "logs"
+def test_the_best_and_the_defaults_are_tried_with_more_seeds_which_decide(method, tmp_path):
+    tasks, out, chosen = [nbi.task(TASK)], tmp_path / "logs", ["quality", "luck"]
     first = tune(method, tasks, Effort(6, 2, finalists=0), out, progress=False)
+    assert not first["default"][:3].any()
     frame = tune(method, tasks, Effort(6, 2, finalists=3, final_seeds=5), out, progress=False)
-    assert frame["seeds"].tolist() == [5, 5, 5, 2, 2, 2]
-    assert frame["score"][:3].is_monotonic_increasing
-    assert frame["score"][3:].is_monotonic_increasing
-    chosen = ["quality", "luck"]
-    assert sorted(map(tuple, frame[chosen][:3].to_numpy())) == sorted(
-        map(tuple, first[chosen][:3].to_numpy())
-    )
-    assert frame[3:].reset_index(drop=True).equals(first[3:].reset_index(drop=True))
-    assert len(list(out.rglob("*.gz"))) == 6 * 2 + 3 * 3
+    assert frame["seeds"].tolist() == [5, 5, 5, 5, 2, 2]
+    assert frame["score"][:4].is_monotonic_increasing
+    assert frame["score"][4:].is_monotonic_increasing
+    best = pd.concat([first[:3], first[first["default"]]])
+    assert sorted(map(tuple, frame[chosen][:4].to_numpy())) == sorted(map(tuple, best[chosen].to_numpy()))
+    rest = first[3:][~first["default"][3:]]
+    assert frame[4:].reset_index(drop=True).equals(rest.reset_index(drop=True))
+    assert len(list(out.rglob("*.gz"))) == 6 * 2 + 4 * 3
+
+
+def test_defaults_among_the_best_take_no_place_of_another(method, tmp_path):
+    tasks, out = [nbi.task(TASK)], tmp_path / "logs"
+    frame = tune(method, tasks, Effort(6, 1, finalists=6, final_seeds=2), out, progress=False)
+    assert frame["seeds"].tolist() == [2] * 6
 
 
 def test_only_what_a_method_is_for_counts(tmp_path):

@@ -9,7 +9,7 @@ A method states what may be tuned in its module, beside its function::
 Random search over the product of the choices (Bergstra and Bengio, JMLR 2012), the defaults first: simple,
 and equally good or bad for everyone. What is best after a few seeds is best by luck to a good part, so the
 best few are run with more seeds, and those decide (one step of successive halving, Jamieson and Talwalkar,
-AISTATS 2016).
+AISTATS 2016). The defaults are always among them: what replaces them must beat them on equal terms.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Effort:
     seeds : int
         Each with seeds 0 to this less 1.
     finalists : int
-        How many of them, the best, are tried with more.
+        How many of them, the best, are tried with more; the defaults besides, where they are not among them.
     final_seeds : int
         Those with seeds 0 to this less 1; with no more than ``seeds`` there is no second round.
     """
@@ -206,7 +206,7 @@ def tune(
 
     frame = tried(variants, effort.seeds)
     if effort.finalists and effort.final_seeds > effort.seeds:
-        best = list(frame.index[: effort.finalists])
+        best = set(frame.index[: effort.finalists]) | set(frame.index[frame["default"]])
         final = tried([variant for variant in variants if variant.name in best], effort.final_seeds)
-        frame = pd.concat([final, frame.drop(best)])
+        frame = pd.concat([final, frame.drop(list(best))])
     return frame.reset_index(drop=True)

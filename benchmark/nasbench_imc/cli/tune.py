@@ -29,7 +29,7 @@ _FORMATS = {"score": "{:.4f}", "seconds": "{:.1f}"}
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="How many of them, the best, are tried with more seeds.",
+    help="How many of them, the best, are tried with more seeds; the defaults besides.",
 )
 @click.option(
     "--final-seeds",
