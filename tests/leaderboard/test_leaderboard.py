@@ -541,6 +541,8 @@ def test_shipped_tasks_of_other_tracks(tmp_path):
     assert "EDAP [µJ·µs·mm²]" in parsed.text
     assert "Mean regret [decades]" in parsed.text
     assert "With 3 objectives no attainment surface is drawn" in parsed.text
+    assert parsed.text.count("recommended at full budget by the run of median score of each method.") == 2
+    assert parsed.text.count("recommended at full budget; a larger marker stands for more runs.") == 1
     assert "labels of sram-digital-r128 are free" in parsed.text
     assert text.count('<svg class="plot"') == 2 * 3 + 1
     assert "Of the grey designs one in" in parsed.text

@@ -167,6 +167,16 @@ def test_what_stands_at_the_end_is_kept(bench: nbi.Benchmark, logs: list[RunLog]
     assert scores.recommended(S, "nobody") == []
 
 
+def test_the_median_run_is_neither_the_best_nor_the_worst(logs: list[RunLog]) -> None:
+    scores = score(logs)
+    runs = scores.runs.query("task == @S and method == 'first'").sort_values("score", kind="stable")
+    assert len(runs) == 3
+    assert scores.median_run(S, "first") == runs.recommended.iloc[1]
+    pair = scores.restricted(scores.runs.index.isin(runs.index[1:]))
+    assert pair.median_run(S, "first") == runs.recommended.iloc[1]  # the better one
+    assert scores.median_run(S, "nobody") == ()
+
+
 def test_a_folder_is_scored_by_any_number_of_processes(
     logs: list[RunLog], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

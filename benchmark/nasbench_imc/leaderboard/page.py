@@ -238,7 +238,10 @@ def _sections(
         shown = {m: board if m in board.methods else scores for m in here}
         regret = figures.regret_plot(task, {m: shown[m].regrets(task.name, m) for m in here}, look)
         runs = {m: shown[m].recommended(task.name, m) for m in here}
-        named = {m: [design for run in made for design in run] for m, made in runs.items()}
+        if task.goal == "front":  # dozens of designs a run: those of all runs hide each other
+            named = {m: shown[m].median_run(task.name, m) for m in here}
+        else:
+            named = {m: tuple(design for run in made for design in run) for m, made in runs.items()}
         bench = task.load_table()
         pareto = figures.pareto_plot(task, bench, named, look)
         attained = figures.attainment_plot(task, bench, runs, look) if len(task.objectives) == 2 else None
@@ -290,7 +293,7 @@ def _sections(
                 "objectives": len(task.objectives),
                 "cost": figures.spoken(figures.shown_cost(task)),
                 "limited": figures.shown_cost(task) in task.limits or bool(task.least),
-                "starred": task.goal != "front",
+                "front": task.goal == "front",
                 "noise_floor": f"{task.frozen.noise_floor:.3g}",
                 "reachable": f"{task.frozen.reachable_regret:.3g}",
                 "designs": f"{len(task.domain):,}",

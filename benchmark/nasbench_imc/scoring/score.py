@@ -121,6 +121,15 @@ class Scores:
         """The designs that stood at the end of each of a method's runs on a task, ordered by seed."""
         return self._of(task, method).recommended.to_list()
 
+    def median_run(self, task: str, method: str) -> tuple[Design, ...]:
+        """The designs that stood at the end of a method's median run on a task; of none, nothing.
+
+        By score; of an even number of runs the better of the two in the middle, of equal ones that with
+        the smallest seed.
+        """
+        rows = self._of(task, method).sort_values("score", kind="stable")
+        return tuple(rows.recommended.iloc[(len(rows) - 1) // 2]) if len(rows) else ()
+
     def _of(self, task: str, method: str) -> pd.DataFrame:
         return self._groups.get((task, method), self.runs[:0])
 
