@@ -70,10 +70,13 @@ def test_the_best_and_the_defaults_are_tried_with_more_seeds_which_decide(method
     assert len(list(out.rglob("*.gz"))) == 6 * 2 + 4 * 3
 
 
-def test_defaults_among_the_best_take_no_place_of_another(method, tmp_path):
-    tasks, out = [nbi.task(TASK)], tmp_path / "logs"
-    frame = tune(method, tasks, Effort(6, 1, finalists=6, final_seeds=2), out, progress=False)
-    assert frame["seeds"].tolist() == [2] * 6
+def test_defaults_among_the_best_are_counted_once(tmp_path):
+    path = tmp_path / "wise.py"
+    path.write_text(SOURCE.replace("quality=1,", "quality=20,"))
+    wise = find_method(f"{path}:search")
+    frame = tune(wise, [nbi.task(TASK)], Effort(6, 2, 3, final_seeds=3), tmp_path / "logs", progress=False)
+    assert frame["default"][:3].any()
+    assert frame["seeds"].tolist() == [3, 3, 3, 2, 2, 2]
 
 
 def test_only_what_a_method_is_for_counts(tmp_path):

@@ -1,5 +1,6 @@
 """Leaderboards show what the scores say, and survive names and messages that others wrote."""
 
+import base64
 import csv
 import io
 import json
@@ -546,6 +547,9 @@ def test_shipped_tasks_of_other_tracks(tmp_path):
     assert "labels of sram-digital-r128 are free" in parsed.text
     assert text.count('<svg class="plot"') == 2 * 3 + 1
     assert "Of the grey designs one in" in parsed.text
+    rasters = [base64.b64decode(data) for data in re.findall('data:image/png;base64,([^"]+)', text)]
+    assert rasters
+    assert {raster[25] for raster in rasters} == {3}  # colour type of a palette
 
 
 def test_with_more_costs_hypervolume_alone_is_shown(bench, tmp_path):

@@ -571,14 +571,14 @@ def _svg(figure: Figure, salt: str) -> str:
 
 
 def _short_numbers(attribute: re.Match[str]) -> str:
-    """Coordinates to a hundredth of a point, which nobody sees, in half of the characters."""
+    """Coordinates to a hundredth of a point, beyond which nobody sees a difference."""
     return re.sub(
         r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), attribute[0]
     )
 
 
 def _few_colours(encoded: re.Match[str]) -> str:
-    """A raster with a palette: markers of a dozen colours, a fifth of the bytes."""
+    """A raster with a palette: markers of a dozen colours, a quarter of the bytes."""
     file = io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(encoded[0]))) as image:
         image.quantize(PALETTE, Image.Quantize.FASTOCTREE).save(file, "png", optimize=True)
