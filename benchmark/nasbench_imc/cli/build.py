@@ -320,7 +320,7 @@ _DEVICE = click.option(
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
     show_default=True,
-    help="Where to compute; on a GPU the same numbers are drawn and rounded otherwise. Its workers share it.",
+    help="Where to compute; a GPU rounds otherwise, and orders some noise otherwise. Its workers share it.",
 )
 
 
