@@ -35,7 +35,7 @@ def search(
     initial: int = 5,
     parents: int = 4,
     candidates: int = 30,
-    batch: int = 4,
+    batch: int = 2,
 ) -> None:
     encode = session.task.domain.encode
     begin(session, draws(session, initial, rng))

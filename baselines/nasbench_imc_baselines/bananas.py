@@ -35,8 +35,8 @@ def search(
     rng: np.random.Generator,
     *,
     initial: int = 10,
-    parents: int = 5,
-    candidates: int = 60,
+    parents: int = 10,
+    candidates: int = 30,
     batch: int = 2,
 ) -> None:
     encode = session.task.domain.encode

@@ -37,7 +37,7 @@ SLOW = True
 SPACE = {"initial": (5, 10, 20)}
 
 
-def search(session: Session, rng: np.random.Generator, *, initial: int = 5) -> None:
+def search(session: Session, rng: np.random.Generator, *, initial: int = 10) -> None:
     domain = session.task.domain
     begin(session, draws(session, initial, rng))
     space = distributions(session.task)

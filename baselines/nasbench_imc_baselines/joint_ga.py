@@ -34,10 +34,10 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    population: int = 5,
+    population: int = 20,
     tournament: int = 3,
     crossover: float = 0.7,
-    mutations: float = 0.5,
+    mutations: float = 2.0,
 ) -> None:
     members = begin(session, draws(session, population, rng))
     population = len(members)

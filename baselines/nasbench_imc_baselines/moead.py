@@ -31,9 +31,9 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    weightings: int = 8,
+    weightings: int = 12,
     neighbours: int = 3,
-    mutations: float = 1.0,
+    mutations: float = 1.5,
 ) -> None:
     weights = _weightings(len(session.task.objectives), weightings)
     holders = begin(session, draws(session, len(weights), rng))

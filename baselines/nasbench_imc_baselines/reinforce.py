@@ -31,7 +31,7 @@ def search(
     rng: np.random.Generator,
     *,
     rate: float = 2.0,
-    entropy: float = 0.3,
+    entropy: float = 0.1,
     memory: float = 0.9,
 ) -> None:
     domain = session.task.domain

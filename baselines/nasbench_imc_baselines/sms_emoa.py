@@ -30,9 +30,9 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    population: int = 10,
-    children: int = 2,
-    crossover: float = 0.9,
+    population: int = 6,
+    children: int = 1,
+    crossover: float = 0.5,
 ) -> None:
     first = starting_population(session, population, rng)
     algorithm = (SMSEMOA if len(session.task.objectives) > 1 else GA)(

@@ -41,7 +41,7 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    initial: int = 3,
+    initial: int = 1,
     penalty: float = 1.0,
     window: float = 20.0,
 ) -> None:

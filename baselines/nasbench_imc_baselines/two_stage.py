@@ -40,9 +40,9 @@ def search(
     session: Session,
     rng: np.random.Generator,
     *,
-    share: float = 0.9,
-    population: int = 5,
-    tournament: int = 5,
+    share: float = 0.3,
+    population: int = 10,
+    tournament: int = 3,
 ) -> None:
     while True:
         _stages(session, rng, share, population, tournament)

@@ -114,8 +114,8 @@ def as_markdown(found: Sequence[Difficulty], methods: Iterable[str]) -> str:
             "searcher, and what choosing by search labels would leave if every design were queried. The",
             "share is that of the best searcher's runs that end within the noise floor of the last: at the",
             "optimum, as far as the labels can tell; where another is there more often, its share follows.",
-            f"From {TRIVIAL:.0%} on a task would be trivial; one in which nothing is better than random",
-            "search would be hopeless. The last share is the first checkpoint's of random search's summed",
+            f"If it is {TRIVIAL:.0%} or more a task is trivial; one in which nothing is better than random",
+            "search is hopeless. The last share is the first checkpoint's of random search's summed",
             "regret: how much of a score is decided there.",
             "",
             "| task | suite | designs | budget | regret in | random search | best searcher | reachable | "

@@ -127,7 +127,7 @@ def _joint(
 
 # On `hybrid` a search label is one number. Hardware and limits are those where all of them together lead near
 # the best; elsewhere the best score label owes so much to noise that no search finds it. Budgets, on both
-# tables: no reference searcher is at the optimum in half of its runs.
+# tables: no reference searcher is at the optimum in half of its runs (`transfer` is, on one of track T).
 PLANS = {
     "nb201": (
         Plan("nb201/pcm-t0/S-accuracy", "dev", _PCM, at="t0", budget=15),
@@ -137,7 +137,7 @@ PLANS = {
         Plan("nb201/joint/J-edap", "dev", _ALL, ("edap",), least={"accuracy": 0.05}, budget=40),
         Plan("nb201/pcm-to-sram/T-energy", "dev", _SRAM, ("accuracy", "energy"), sources=_PCM),
         Plan("nb201/sram-digital/S-accuracy", "test", _SRAM, budget=25),
-        Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}, budget=50),
+        Plan("nb201/sram-digital/C-latency", "test", _SRAM, limits={"latency": 0.8}, budget=40),
         Plan("nb201/pcm-1d/M-energy", "test", _PCM, ("accuracy", "energy"), budget=60),
         Plan("nb201/sram-digital/M-energy-latency-area", "test", _SRAM, ("accuracy", *_COSTS)),
         Plan("nb201/joint/J-front", "test", _ALL, ("accuracy", "energy", "area")),
@@ -175,7 +175,7 @@ PLANS = {
             "dev",
             ("rram-analog-r128-adc8-mux16",),
             ("accuracy", "latency"),
-            budget=13,
+            budget=8,
         ),
         Plan("hybrid/others/J-edap", "dev", _OTHERS, ("edap",), least={"accuracy": 0.1}, budget=60),
         Plan("hybrid/pcm-1d/F-accuracy", "dev", ("pcm-r64-adc6-mux4",), budget=8, multi_fidelity=True),
@@ -256,7 +256,7 @@ PLANS = {
             "test",
             ("rram-sliced-r128-adc8-mux16",),
             ("accuracy", *_COSTS),
-            budget=35,
+            budget=28,
         ),
         _joint("J-energy-area", limits={"energy": 0.3, "area": 0.3}, budget=40),
         _joint("J-front", ("accuracy", "energy", "area"), budget=120),
