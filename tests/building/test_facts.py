@@ -17,6 +17,7 @@ from nasbench_imc.building.facts import (
     best_of,
     facts,
     fidelity,
+    largest,
     matched_differences,
     pure_family,
     rank_correlation,
@@ -128,15 +129,16 @@ def test_distribution_is_that_of_the_planted_families(found):
 
 
 def test_correlation_knows_the_class_without_noise_and_the_reversed_one(found):
+    seen = [f"{name}_{what}" for what in ("digital", "labels") for name in ("tau", "shared")]
     same = only(found.correlation, accuracy_class="sram-digital-int8")
-    assert [same[k] for k in ("tau", "rho", "tau_top", "rho_top", "overlap")] == pytest.approx([1.0] * 5)
+    assert [same[k] for k in ("tau", "rho", "tau_digital_top", *seen)] == pytest.approx([1.0] * 7)
     assert same["regret"] == 0
     assert same["networks_top"] == math.ceil(0.1 * len(CODES))
     other = only(found.correlation, accuracy_class=REVERSED)
-    assert [other[k] for k in ("tau", "rho", "tau_top")] == pytest.approx([-1.0] * 3)
-    assert other["overlap"] == 0
-    digital = found.networks[DIGITAL]
-    assert other["regret"] == pytest.approx(digital.max() - digital.min(), abs=1e-4)
+    assert [other[k] for k in ("tau", "rho", "tau_digital", "tau_digital_top")] == pytest.approx([-1.0] * 4)
+    assert (other["shared_digital"], other["shared_labels"]) == (0, 1)
+    digital = np.sort(found.networks[DIGITAL])
+    assert other["regret"] == pytest.approx(digital[-10:].mean() - digital[:10].mean(), abs=1e-4)
     pcm = found.correlation[found.correlation["accuracy_class"] == "pcm-r256-adc8"]
     assert sorted(pcm["at"]) == ["1d", "1h", "30d"]
     assert (pcm["tau"] < 0.95).all()
@@ -194,18 +196,28 @@ def test_hypervolume_shares_are_areas_under_steps(bench, found):
 
 
 def test_transformers_win_digitally_and_lose_on_pairs_at_equal_energy(found):
-    pcm = only(found.transformers, accuracy_class="pcm-r256-adc8", at="1d", group="transformer")
+    beside = {"group": "transformer", "beside": "CNN"}
+    pcm = only(found.transformers, accuracy_class="pcm-r256-adc8", at="1d", **beside)
     assert pcm["loss"] == pytest.approx(8, abs=0.3)
     assert pcm["matched"] >= 8
     assert pcm["digital_difference_low"] <= pcm["digital_difference"] <= pcm["digital_difference_high"]
     # The noise of the matched CNNs' own quality remains.
     assert pcm["digital_difference"] == pytest.approx(3, abs=2)
     assert pcm["difference"] - pcm["digital_difference"] == pytest.approx(-6, abs=0.3)
-    sram = only(found.transformers, accuracy_class="sram-digital-int8", group="transformer")
+    sram = only(found.transformers, accuracy_class="sram-digital-int8", **beside)
     assert sram["loss"] == pytest.approx(0.2, abs=1e-4)
     assert sram["difference"] == pytest.approx(sram["digital_difference"], abs=1e-4)
     cnn = only(found.transformers, accuracy_class="pcm-r256-adc8", at="1d", group="CNN")
     assert math.isnan(cnn["difference"])  # nothing is held beside itself
+    pure = found.networks.index.str.fullmatch(r"c\d+x\d-c\d+x\d-c\d+x\d")
+    row = only(found.transformers, accuracy_class="pcm-r256-adc8", at="1d", group="only c")
+    assert row["networks"] == pure.sum() > 0
+    assert row["loss"] == pytest.approx((found.networks[DIGITAL] - found.networks[PCM])[pure].mean())
+    alone = only(
+        found.transformers, accuracy_class="pcm-r256-adc8", at="1d", group="transformer", beside="only c"
+    )
+    assert alone["loss"] == pcm["loss"]
+    assert 0 < alone["matched"] < pcm["matched"]
 
 
 def test_noise_is_what_was_planted(bench, found):
@@ -221,6 +233,8 @@ def test_noise_is_what_was_planted(bench, found):
     seen = bench.table("accuracy", PCM, labels="search")["accuracy"].astype(float)
     best = found.networks.loc[seen.nlargest(pcm["best_networks"]).index, PCM]
     assert pcm["best_range"] == pytest.approx(best.max() - best.min(), abs=1e-4)
+    assert pcm["best_error"] == pytest.approx(DRAW_SD / math.sqrt(8), rel=0.3)
+    assert pcm["best_error"] != pcm["draw_error"]  # of their own draws alone
     assert sram["resolved_draws"] == 1
     assert 0 <= pcm["resolved_draws"] < 1
 
@@ -237,6 +251,7 @@ def test_every_class_has_a_noise_floor(found):
 def test_labels_bound_what_a_class_can_be_ranked_by(found):
     same = only(found.correlation, accuracy_class="sram-digital-int8")
     assert (same["tau_labels"], same["tau_labels_top"]) == (1, 1)
+    assert same["shared_labels"] == 1
     pcm = only(found.correlation, accuracy_class="pcm-r256-adc8", at="1d")
     assert pcm["tau_labels_top"] < pcm["tau_labels"] < 1
 
@@ -290,6 +305,7 @@ def test_fidelities_rank_as_their_noise_allows(found):
 def test_parts_by_hand():
     assert best_of(np.array([1.0, 3.0, 3.0, 2.0]), 0.5).tolist() == [1, 2]
     assert best_of(np.arange(7.0), 0.1).tolist() == [6]
+    assert largest(np.array([1.0, 3.0, 3.0, 2.0]), 3).tolist() == [1, 2, 3]
     assert np.isnan(rank_correlation(np.arange(7.0), np.arange(7.0))).all()
     assert np.isnan(rank_correlation(np.arange(9.0), np.ones(9))).all()
     assert rank_correlation(np.arange(9.0), -np.arange(9.0)) == pytest.approx((-1, -1))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,6 +189,7 @@ def test_a_plans_track() -> None:
     assert Plan("a", "dev", ("x",), weight_bits=(8, 4)).track == "J"
     assert Plan("a", "dev", ("x",), sources=("y",), limits={"energy": 0.5}).track == "T"
     assert Plan("a", "dev", ("x",), multi_fidelity=True).track == "F"
+    assert Plan("a", "dev", ("x",), ("edap",)).track == "J"
 
 
 def test_what_cannot_be_frozen_is_named_and_no_track_may_be_left_without_a_task(
@@ -250,12 +253,37 @@ def test_a_task_of_ones_own_from_a_plan(bench: nbi.Benchmark, tmp_path: Path) ->
             "hardware is a list, not 'sram-digital-r64'",
         ),
         ("=", "no TOML file"),
+        (MINE.replace('["sram-digital-r64"]', "[]"), "hardware is a list that is not empty"),
+        (MINE.replace("20", "0"), "budget is a whole number of queries, 1 or more, not 0"),
+        (MINE.replace("20", "8.5"), r"budget is a whole number .* not 8\.5"),
+        (MINE.replace("20", "true"), "budget is a whole number .* not True"),
+        (MINE.replace("0.5", "true"), "share of designs .* not energy = True"),
+        (MINE + "multi_fidelity = 1", "multi_fidelity is true or false, not 1"),
+        (MINE.replace("mine/C", "nb201/pcm-t0/C-energy"), "is a task of the benchmark; give yours another"),
     ],
 )
 def test_a_malformed_plan(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "plan.toml").write_text(text)
     with pytest.raises(nbi.TaskError, match=message):
         building.read_plan(tmp_path / "plan.toml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objectives": ("energy",)}, "least must hold accuracy where a cost is the objective"),
+        ({"objectives": ("edap",), "least": {"accuracy": 0.1}}, "track J has several choices of hardware"),
+        ({"objectives": ("accuracy_digital",)}, "least must hold accuracy"),
+        ({"objectives": ("accuracy", "tops_per_w")}, "tops_per_w is not a cost that is minimised"),
+        ({"objectives": ("accuracy", "macs")}, "macs is not a cost that is minimised"),
+        ({"limits": {"throughput": 0.5}}, "throughput is not a cost that is minimised, .* energy, "),
+        ({"limits": {"enrgy": 0.5}}, "unknown metric 'enrgy'; did you mean 'energy'"),
+        ({"at": "1y"}, "unknown time '1y'"),
+    ],
+)
+def test_a_plan_that_is_no_task(bench: nbi.Benchmark, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(nbi.TaskError, match=message):
+        freeze(replace(Plan("mine/x", "dev", ("sram-digital-r64",), budget=20), **changes), bench)
 
 
 def test_small_budgets_have_fewer_checkpoints() -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import nasbench_imc as nbi
 from nasbench_imc.runs import read_logs
+from nasbench_imc.runs.log import write_log
 from nasbench_imc.scoring import score
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|"
@@ -208,6 +210,16 @@ def test_score_pairs(call: Call, logs: Path) -> None:
     assert f"{made.difference:.3f}" in shown
     assert "untested: fewer than 6 common seeds" in shown
     assert "or of another sign than the sum of signed ranks" in shown
+
+
+def test_names_from_logs_reach_the_terminal_printable(call: Call, logs: Path, tmp_path: Path) -> None:
+    for log in list(read_logs(logs))[:2]:
+        write_log(replace(log, method="evil\x1b[2J"), tmp_path / f"{log.seed}.jsonl.gz")
+    for options in ((), ("--pairs",)):
+        shown = call("score", tmp_path, *options)
+        assert shown.status == 0
+        assert "\x1b" not in shown.out
+    assert "evil" in call("score", tmp_path).out
 
 
 def test_leaderboard(call: Call, logs: Path, tmp_path: Path) -> None:

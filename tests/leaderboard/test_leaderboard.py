@@ -17,6 +17,7 @@ from rich.console import Console
 import nasbench_imc as nbi
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.leaderboard import TIERS, as_csv, as_latex, as_markdown, as_terminal, write_page
+from nasbench_imc.leaderboard.figures import _all_designs, _front, shown_cost
 from nasbench_imc.leaderboard.text import notes
 from nasbench_imc.scoring import Scores
 from nasbench_imc.scoring.ratings import method_set
@@ -529,6 +530,21 @@ def test_methods_that_recommend_nothing_or_share_no_seed(tasks, tmp_path):
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "nan" not in _Page(text).text
     assert text.count('<svg class="plot"') == 3
+
+
+@pytest.mark.parametrize("name", ["hybrid/joint/J-energy-area", "nb201/sram-sizes/J-energy-area"])
+def test_the_true_front_keeps_the_limits_that_the_axes_do_not_show(name):
+    task = nbi.task(name)
+    cost = shown_cost(task)
+    accuracy, costs, feasible, others = _all_designs(task, task.load_table(), cost)
+    front = _front(accuracy, costs, others, accuracy[feasible].max())
+    (hidden,) = set(task.limits) - {cost}
+    within = front[costs[front] <= task.limits[cost]]
+    assert len(within)
+    assert feasible[within].all(), hidden
+    for place in within:  # and no other beats it
+        beats = feasible & (accuracy >= accuracy[place]) & (costs <= costs[place])
+        assert not (beats & ((accuracy > accuracy[place]) | (costs < costs[place]))).any()
 
 
 def test_shipped_tasks_of_other_tracks(tmp_path):

@@ -136,6 +136,23 @@ def dawdles(session, rng):
     session.query(session.task.domain.random(rng))
 
 
+SEEN = {}
+
+
+def remembers(session, rng):
+    """Labels are equal for all seeds of some tables: what a run keeps must not serve the next."""
+    for design in SEEN:
+        session.query(design)
+    SEEN[session.task.domain.random(rng)] = session.query(session.task.domain.random(rng))
+
+
+def breaks_sessions(session, rng):
+    def broken(self, design, fidelity=None):
+        raise RuntimeError("left behind by another run")
+
+    type(session).query = broken
+
+
 def leaves_a_thread(session, rng):
     """Which ends the process later, if it can."""
     threading.Timer(0.5, os._exit, (1,)).start()

@@ -101,6 +101,31 @@ def test_what_a_run_leaves_behind_does_not_reach_the_next(tmp_path: Path) -> Non
     assert (report.done, report.troubled) == (12, ())
 
 
+def test_a_run_knows_nothing_of_those_before_it(tmp_path: Path) -> None:
+    methods = [searcher("remembers"), searcher("breaks_sessions"), searcher("slow")]
+    report = run_all(methods, [TASK], range(3), tmp_path, progress=False)
+    assert (report.done, report.troubled) == (9, ())
+    assert {log.charged for log in read_logs(tmp_path) if log.method != "searchers.breaks_sessions"} == {1}
+
+
+def test_a_lost_run_took_the_time_that_it_took(tmp_path: Path) -> None:
+    """Not its time limit: the median of these is shown as a method's overhead."""
+    run_all([searcher("leaves")], [TASK], [0], tmp_path, timeout=500.0, progress=False)
+    (log,) = read_logs(tmp_path)
+    assert (log.end, log.charged) == ("failed", 0)
+    assert 0 < log.seconds < 60
+
+
+def test_a_run_that_met_the_end_of_its_clock_is_not_short(tmp_path: Path) -> None:
+    """What is left of core-seconds is less than the next step."""
+    task = nbi.task("hybrid/pcm-1d/F-accuracy")
+    report = run_all([find_method("random_search")], [task], range(2), tmp_path, progress=False)
+    logs = list(read_logs(tmp_path))
+    assert {log.end for log in logs} == {"budget"}
+    assert all(0 < log.charged < task.budget for log in logs)
+    assert report.short == ()
+
+
 def test_interrupted_command_ends_its_processes(tmp_path: Path) -> None:
     command = [COMMAND, "run", "--methods", f"{FILE}:sleeps", "--task", TASK.name, "--seeds", "9"]
     parent = subprocess.Popen([*command, "--jobs", "2", "--out", tmp_path], stderr=subprocess.DEVNULL)
@@ -214,6 +239,18 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
         run_all([searcher("returns")], [TASK], [0], tmp_path / "file" / "below", progress=False)
 
 
+def test_a_folder_that_may_not_be_written_costs_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**options: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(options["dir"]))
+
+    monkeypatch.setattr("nasbench_imc.runs.harness.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("nasbench_imc.runs.harness.Runners", None)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        run_all([searcher("returns")], [TASK], range(3), tmp_path / "out", progress=False)
+
+
 def test_place_of_one_log_is_taken(tmp_path: Path) -> None:
     taken = log_path(tmp_path, TASK.name, "searchers.returns", 0).parent
     taken.parent.mkdir(parents=True)
@@ -241,6 +278,18 @@ def test_retry_failed(tmp_path: Path) -> None:
     assert (again.done, again.skipped, len(again.troubled)) == (1, 1, 2)
     assert read_log(stopped).end == "finished"
     assert kept.stat().st_mtime_ns == before
+
+
+def test_a_mended_searcher_makes_its_failed_runs_again(tmp_path: Path) -> None:
+    path = tmp_path / "mended.py"
+    path.write_text("def search(session, rng):\n    1 / 0\n")
+    run_all([find_method(f"{path}:search")], [TASK], range(2), tmp_path / "out", progress=False)
+    path.write_text("def search(session, rng):\n    pass\n")
+    method = find_method(f"{path}:search")
+    with pytest.raises(nbi.LogError, match="another version of mended"):
+        run_all([method], [TASK], range(2), tmp_path / "out", progress=False)
+    report = run_all([method], [TASK], range(2), tmp_path / "out", retry_failed=True, progress=False)
+    assert (report.done, report.troubled) == (2, ())
 
 
 def test_relative_folder_and_a_searcher_that_changes_its_own(
@@ -345,6 +394,20 @@ def test_a_method_makes_the_runs_that_it_is_for(tmp_path: Path) -> None:
     with pytest.raises(nbi.SearchError, match="careful: none of these runs is for them"):
         run_all([careful], tasks[:2], range(15), tmp_path / "none", progress=False)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from functools import partial\ndef _search(session, rng, k): pass\nsearch = partial(_search, k=3)\n",
+        "class Search:\n    def __call__(self, session, rng): pass\nsearch = Search()\n",
+    ],
+    ids=["partial", "instance"],
+)
+def test_what_is_called_need_not_be_a_function(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "other.py"
+    path.write_text("SLOW = True\n" + text)
+    assert find_method(f"{path}:search").reach().slow
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,26 @@ def test_file_and_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (one.load()(None, None), other.load()(None, None)) == (5, 6)  # type: ignore[arg-type]
 
 
+def test_parts_of_a_searcher_in_a_package_are_part_of_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "parted" / "inner"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        write(folder / "__init__.py", "def search(session, rng): return 2\n")
+    write(package / "main.py", "from parted.help import K\ndef search(session, rng): return K\n")
+    write(package.parent / "help.py", "K = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    sources = ["parted.inner.main:search", "parted.inner:search"]
+    first = [find_method(source).fingerprint() for source in sources]
+    alone = find_method(f"{package / 'main.py'}:search").fingerprint()
+    write(package.parent / "help.py", "K = 5\n")
+    second = [find_method(source).fingerprint() for source in sources]
+    assert len({*first, *second}) == 2
+    assert first != second
+    assert alone == find_method(f"{package / 'main.py'}:search").fingerprint()
+
+
 def test_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     found = []
     for folder in ("a", "b"):

@@ -19,6 +19,20 @@ import time
 TABLE = "nb201.h5"
 
 
+def tells_its_threads(session, rng):
+    tell([os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED")])
+
+
+def nests(session, rng):
+    """Names hardware by lists in lists, too deep for what would write them into a message."""
+    design = session.task.domain.random(rng)
+    for depth in range(500, 1_000):
+        hardware = "[" * depth + "]" * depth
+        data = f'{{"query":{{"arch":"{design.arch}","hardware":{hardware}}}}}'.encode()
+        os.write(session._channel._writing, len(data).to_bytes(4, "big") + data)
+        session._channel.receive()
+
+
 def tell(found):
     raise RuntimeError("FOUND " + json.dumps(found))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 import nasbench_imc as nbi
 from nasbench_imc.runs.execute import execute
-from nasbench_imc.runs.log import log_path, write_log
+from nasbench_imc.runs.log import log_path, read_log, write_log
 from nasbench_imc.scoring import score_folder
 from nasbench_imc.submissions.collect import score_places
 
@@ -49,8 +50,15 @@ def test_a_submission_beside_its_logs_counts_once(logs: Path, submission: Path, 
     shutil.copytree(logs, folder)
     shutil.copy(submission, folder / "honest.zip")
     assert score_places([folder]).by_task().equals(score_folder(logs).by_task())
-    with pytest.raises(nbi.LogError, match=f"two logs of {METHOD}"):
-        score_places([folder, submission])
+    assert score_places([folder, submission]).by_task().equals(score_folder(logs).by_task())
+
+
+def test_two_runs_of_one_name_are_told(logs: Path, submission: Path, tmp_path: Path) -> None:
+    path = next(logs.rglob("*.gz"))
+    log = read_log(path)
+    write_log(replace(log, searcher="0" * 64), tmp_path / path.relative_to(logs))
+    with pytest.raises(nbi.LogError, match=f"two logs of {METHOD} .* two versions .* leave out a place"):
+        score_places([tmp_path, submission])
 
 
 def test_places_without_runs_are_named(logs: Path, tmp_path: Path) -> None:

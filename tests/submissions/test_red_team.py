@@ -372,7 +372,7 @@ def test_a_task_file_in_place_of_a_task(folder: Path, tmp_path: Path) -> None:
     place.parent.mkdir(parents=True)
     place.write_bytes(packed(lines))
     path.unlink()
-    with pytest.raises(nbi.UnknownNameError, match="unknown task"):
+    with pytest.raises(nbi.SubmissionError, match=r"evil\.json: not of the benchmark"):
         pack(folder, METHOD, SAID, tmp_path / "evil.zip")
     shutil.rmtree(folder / "nb201")
     refused(folder, r"evil\.json' is not a task of the benchmark")

@@ -222,6 +222,26 @@ def test_requests_that_no_searcher_makes(run: Run) -> None:
     assert log.events == ()
 
 
+def test_a_request_nested_too_deep_is_refused(run: Run) -> None:
+    """One that is no longer JSON ends the run; a shallower one used to end all of them."""
+    log, _ = run("nests")
+    assert log.end == "failed"
+    assert "its process ended: a message that is not JSON" in log.error
+    assert log.events == ()
+
+
+def test_as_many_threads_as_when_it_was_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums in BLAS depend on them, and so does whether a run comes out as its log says."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert found(run("tells_its_threads")[0]) == ["1", "1", "0"]
+
+
+def test_a_time_limit_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(nbi.BenchmarkError, match="positive number of seconds, not nan"):
+        rerun(f"{FILE}:dies", [TASK], 1, tmp_path / "out", timeout=float("nan"))
+
+
 def test_searcher_that_cannot_be_loaded(tmp_path: Path) -> None:
     file = tmp_path / "s.py"
     file.write_text("import a_module_that_is_not_there\n")

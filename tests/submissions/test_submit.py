@@ -191,6 +191,10 @@ def test_logs_that_would_be_refused_are_not_packed(call: Call, folder: Path, tmp
     path.write_bytes(whole)
     (folder / "copy.jsonl.gz").write_bytes(whole)
     assert "are of one run" in said()
+    lines = unpacked(whole)
+    lines[0]["task"] = "mine/S"
+    (folder / "copy.jsonl.gz").write_bytes(packed(lines))
+    assert "mine/S: not of the benchmark; only runs on its tasks can be submitted" in said()
 
 
 def test_replay_refuses_with_its_place(call: Call, forge: Forge, tmp_path: Path) -> None:
@@ -227,6 +231,7 @@ def test_re_run(call: Call, tmp_path: Path) -> None:
     args = ["re-run", "random_search", "--task", TASKS[0], "--seeds", 1, "--jobs", 1, "--entropy", 5]
     done = call(*args, "--no-permuted", "--out", tmp_path / "a")
     assert done.status == 0, done.err
+    assert "fewer than 10 runs a task: these intervals are narrower" in done.out
     assert "confined: " in done.out
     shown = json.loads(call(*args, "--json", "--no-permuted", "--out", tmp_path / "b").out)
     assert shown == json.loads((tmp_path / "a" / "rerun.json").read_text())

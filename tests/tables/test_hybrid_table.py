@@ -82,6 +82,17 @@ def test_a_network_that_a_pilot_lacks(bench):
         bench.query(Design("c16", SRAM))
 
 
+def test_a_table_that_changed_is_not_read_for_a_pickled_one(bench, tmp_path, monkeypatch):
+    copy = tmp_path / "hybrid.h5"
+    copy.write_bytes(bench._path.read_bytes())
+    monkeypatch.setenv(files.DATA_VARIABLE, str(tmp_path))
+    data = pickle.dumps(nbi.load("hybrid"))
+    with copy.open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(nbi.TableError, match="has changed since it was loaded"):
+        pickle.loads(data)
+
+
 def test_a_pickled_table_answers_as_before(bench):
     other = pickle.loads(pickle.dumps(bench))
     design = Design(bench.architectures[2], PCM, 4, 0.5)

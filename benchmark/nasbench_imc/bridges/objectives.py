@@ -49,14 +49,9 @@ def violations(task: Task, values: Mapping[str, float]) -> dict[str, float]:
 
 
 def logged(task: Task, seen: Observation) -> tuple[float, ...]:
-    """The objectives, to be minimised: accuracies as they are [%], costs by their natural logarithm.
-
-    A cost that is to be maximised has its sign turned in an observation; its logarithm has so here.
-    """
+    """The objectives, to be minimised: accuracy as it is [%], costs by their natural logarithm."""
     return tuple(
-        value
-        if name.startswith("accuracy")
-        else float(np.copysign(1, value) * np.log(max(abs(value), _TINY)))
+        value if name == "accuracy" else float(np.log(max(value, _TINY)))
         for name, value in zip(task.objectives, seen.objectives, strict=True)
     )
 

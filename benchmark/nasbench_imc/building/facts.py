@@ -36,11 +36,17 @@ FAMILIES = ("CNN", "mixed", "transformer")
 #: By the operator that has most blocks.
 OPERATOR_GROUPS = (*(f"mostly {operator}" for operator in OPERATORS), "tie")
 
+#: Of one operator in all stages; such of attention are the family of transformers.
+PURE_GROUPS = ("only c", "only m")
+
 #: Costs of the fronts.
 COSTS = ("energy", "latency", "edap")
 
 #: Shares of networks called the top, by digital accuracy, and the best, by the chip's own.
 TOP, BEST = 0.1, 0.05
+
+#: So many networks are taken where one alone would be a matter of luck.
+TAKEN = 10
 
 #: Fewer networks than this give no correlation and no interval.
 MIN_NETWORKS = 8
@@ -55,6 +61,8 @@ LEVEL = 0.9
 RESAMPLES = 1_000
 
 _COMPRESSIONS = ((8, 0.0), (4, 0.0), (8, 0.5), (4, 0.5))  # of a full table
+
+_KINDS: tuple[Kind, Kind] = ("score", "search")
 
 DIGITAL = "digital"  # stands for floating point where chips are listed
 
@@ -173,11 +181,13 @@ def networks(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
 
 
 def groups(held: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Masks of all networks, of :data:`FAMILIES` and of :data:`OPERATOR_GROUPS`, (A,)."""
+    """Masks of all networks, of :data:`FAMILIES`, :data:`OPERATOR_GROUPS` and :data:`PURE_GROUPS`, (A,)."""
     named = {"all": np.ones(len(held), dtype=bool)}
     named |= {name: (held["family"] == name).to_numpy() for name in FAMILIES}
+    named |= {name: (held["operator"] == name.removeprefix("mostly ")).to_numpy() for name in OPERATOR_GROUPS}
+    used = [{stage.operator for stage in stages(code)} for code in held.index]
     return named | {
-        name: (held["operator"] == name.removeprefix("mostly ")).to_numpy() for name in OPERATOR_GROUPS
+        name: np.array([each == {name.removeprefix("only ")} for each in used]) for name in PURE_GROUPS
     }
 
 
@@ -237,44 +247,51 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> tuple[float, floa
 
 def best_of(values: np.ndarray, share: float) -> np.ndarray:
     """Positions of the best share of values, at least one; of equal ones the first."""
-    return np.argsort(-values, kind="stable")[: max(1, math.ceil(share * len(values)))]
+    return largest(values, max(1, math.ceil(share * len(values))))
+
+
+def largest(values: np.ndarray, count: int) -> np.ndarray:
+    """Positions of so many of the largest values, the largest first; of equal ones the first."""
+    return np.argsort(-values, kind="stable")[:count]
 
 
 def correlation(bench: Benchmark, held: pd.DataFrame) -> pd.DataFrame:
     """How digital accuracy ranks networks on each accuracy class and time.
 
-    ``hardware``: a configuration of the class; ``tau``, ``rho``: over all networks; ``tau_top``, ``rho_top``:
-    over the top by digital accuracy; ``overlap``: share of that top that is in the class's own top;
-    ``tau_labels``, ``tau_labels_top``: of the class's search and score labels, over the same networks, which
-    is what their noise leaves of a perfect ranking; ``regret``: what the network that is digitally best on
-    validation images is below the one that is best on the class by search labels [points].
+    ``hardware``: a configuration of the class. ``tau``, ``rho``: of digital accuracy and score label, which
+    share their test images. The others are of what a search can see, beside the score label: ``digital``, the
+    digital accuracy on validation images, and ``labels``, the class's own search labels, which say what noise
+    alone leaves of a perfect ranking. ``tau_digital``, ``tau_labels``: over all networks;
+    ``tau_digital_top``, ``tau_labels_top``: over the top that each chooses itself; ``shared_digital``,
+    ``shared_labels``: share of that top that is in the top by score label; ``regret``: what the
+    :data:`TAKEN` digitally best are below as many best by search labels, mean of score labels [points].
     """
     digital, rows = held[DIGITAL].to_numpy(), []
-    named = int(np.argmax(bench.array("accuracy_digital", labels="search")))
-    top = best_of(digital, TOP)
+    validated = bench.array("accuracy_digital", labels="search").astype(np.float64)
     for name, at, chip in accuracy_classes(bench):
-        values, seen = (accuracy(bench, chip, at, labels=labels) for labels in ("score", "search"))
-        if values is None or seen is None:
+        values, labels = (accuracy(bench, chip, at, labels=kind) for kind in _KINDS)
+        if values is None or labels is None:
             continue
         tau, rho = rank_correlation(digital, values)
-        tau_top, rho_top = rank_correlation(digital[top], values[top])
-        rows.append(
-            {
-                "accuracy_class": name,
-                "at": at,
-                "hardware": chip,
-                "networks": len(values),
-                "tau": tau,
-                "rho": rho,
-                "networks_top": len(top),
-                "tau_top": tau_top,
-                "rho_top": rho_top,
-                "overlap": len(np.intersect1d(top, best_of(values, TOP))) / len(top),
-                "tau_labels": rank_correlation(seen, values)[0],
-                "tau_labels_top": rank_correlation(seen[top], values[top])[0],
-                "regret": values[np.argmax(seen)] - values[named],
+        best = best_of(values, TOP)
+        row = {
+            "accuracy_class": name,
+            "at": at,
+            "hardware": chip,
+            "networks": len(values),
+            "tau": tau,
+            "rho": rho,
+            "networks_top": len(best),
+        }
+        for what, seen in (("digital", validated), ("labels", labels)):
+            top = best_of(seen, TOP)
+            row |= {
+                f"tau_{what}": rank_correlation(seen, values)[0],
+                f"tau_{what}_top": rank_correlation(seen[top], values[top])[0],
+                f"shared_{what}": len(np.intersect1d(top, best)) / len(top),
             }
-        )
+        taken, held_to = (values[largest(seen, TAKEN)].mean() for seen in (validated, labels))
+        rows.append(row | {"regret": held_to - taken})
     return pd.DataFrame(rows)
 
 
@@ -340,9 +357,6 @@ def compression(bench: Benchmark, chips: Sequence[str]) -> tuple[pd.DataFrame, p
     return pd.DataFrame(fronts), pd.DataFrame(table)
 
 
-_KINDS: tuple[Kind, Kind] = ("score", "search")
-
-
 def _accuracy(bench: Benchmark, chip: str, labels: Kind, kind: tuple[int, float]) -> np.ndarray:
     found = accuracy(bench, chip, labels=labels, weight_bits=kind[0], sparsity=kind[1])
     assert found is not None
@@ -387,11 +401,12 @@ def _hypervolumes(
 def transformers(bench: Benchmark, held: pd.DataFrame) -> pd.DataFrame:
     """What each group loses from digital to each accuracy class, and how it does at equal energy.
 
-    ``loss`` is digital minus the class's accuracy [points], mean and SD over the group. Families are held
-    beside CNNs, operators beside ``mostly c``: a network's ``difference`` is its accuracy minus the mean of
-    those whose energy on the configuration is within a factor :data:`MATCH` of its own; ``matched`` networks
-    have any. ``digital_difference`` is the same in floating point. Intervals: percentile bootstrap over the
-    matched networks of the group.
+    ``loss`` is digital minus the class's accuracy [points], mean and SD over the group. Some groups are held
+    ``beside`` another, transformers beside CNNs and, since these have two operators, beside those of residual
+    pairs alone: a network's ``difference`` is its accuracy minus the mean of those whose energy on the
+    configuration is within a factor :data:`MATCH` of its own; ``matched`` networks have any.
+    ``digital_difference`` is the same in floating point. Intervals: percentile bootstrap over the matched
+    networks of the group.
     """
     masks, digital, rows = groups(held), held[DIGITAL].to_numpy(), []
     for name, at, chip in accuracy_classes(bench):
@@ -410,15 +425,22 @@ def transformers(bench: Benchmark, held: pd.DataFrame) -> pd.DataFrame:
                 "loss": loss.mean() if len(loss) else math.nan,
                 "loss_sd": loss.std(ddof=1) if len(loss) > 1 else math.nan,
             }
-            base = _BESIDE.get(group)
-            if base:
-                row |= _at_equal_energy(values, digital, energy, mask, masks[base])
-            rows.append(row)
+            rows += [
+                row
+                | {"beside": base}
+                | (_at_equal_energy(values, digital, energy, mask, masks[base]) if base else {})
+                for base in _BESIDE.get(group, ("",))
+            ]
     return pd.DataFrame(rows)
 
 
-#: Which group each is held beside.
-_BESIDE = {"mixed": "CNN", "transformer": "CNN", "mostly m": "mostly c", "mostly a": "mostly c"}
+#: Which groups each is held beside.
+_BESIDE = {
+    "mixed": ("CNN",),
+    "transformer": ("CNN", "only c"),
+    "mostly m": ("mostly c",),
+    "mostly a": ("mostly c",),
+}
 
 
 def _at_equal_energy(
@@ -477,16 +499,21 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
     ``seed_shift``, the SD of what these together change by from seed to seed, which ranks none above another.
     ``draw_sd``: over single draws of the score label, each with images of its own; ``draw_error``: of the
     mean over all draws. ``best_sd``, ``best_range``: of the ``best_networks`` best on this chip by search
-    labels, and ``resolved_draws``, ``resolved_seeds``: share of their pairs that differ by more than
-    :data:`RESOLVED` standard errors of a difference, by noise of draws and of seeds.
+    labels, ``best_error`` the error of their own draws' mean, and ``resolved_draws``, ``resolved_seeds``:
+    share of their pairs that differ by more than :data:`RESOLVED` standard errors of a difference, by that
+    error and by noise of seeds.
     """
     rows = []
     for chip in (DIGITAL, *chips):
         values = _labels(bench, chip, 0)
-        best = values[best_of(_labels(bench, chip, 0, "search"), BEST)]
+        chosen = best_of(_labels(bench, chip, 0, "search"), BEST)
+        best = values[chosen]
         seed_sd, seed_shift, seed_networks = _seed_noise(bench, chip)
-        draw_sd = math.nan if chip == DIGITAL else root_mean_variance(_draws(bench, chip))
-        draw_error = draw_sd / math.sqrt(bench.draws)
+        draw_sd = best_error = math.nan
+        if chip != DIGITAL:
+            draws = _draws(bench, chip)
+            draw_sd = root_mean_variance(draws)
+            best_error = root_mean_variance(draws[chosen]) / math.sqrt(bench.draws)
         several = len(best) > 1
         rows.append(
             {
@@ -495,11 +522,12 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
                 "seed_sd": seed_sd,
                 "seed_shift": seed_shift,
                 "draw_sd": draw_sd,
-                "draw_error": draw_error,
+                "draw_error": draw_sd / math.sqrt(bench.draws),
                 "best_networks": len(best),
+                "best_error": best_error,
                 "best_sd": best.std(ddof=1) if several else math.nan,
                 "best_range": np.ptp(best) if several else math.nan,
-                "resolved_draws": resolved(best, draw_error),
+                "resolved_draws": resolved(best, best_error),
                 "resolved_seeds": resolved(best, seed_sd),
             }
         )

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from nasbench_imc.building.facts import AT, BEST, COSTS, DIGITAL, LEVEL, TOP, Facts, groups
+from nasbench_imc.building.facts import AT, BEST, COSTS, DIGITAL, LEVEL, TAKEN, TOP, Facts, groups
 from nasbench_imc.building.pages import png, styled
 
 # Okabe and Ito's colours; a marker or a pattern beside each, so that no figure is read by colour alone.
@@ -88,7 +88,20 @@ def _taus(facts: Facts) -> bytes | None:
         taus, regrets = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
         taus.plot(frame["tau"], places, "o", color="#0072B2", markersize=4.5, label="all networks")
         taus.plot(
-            frame["tau_top"], places, "^", color="#D55E00", markersize=4.5, label=f"digitally best {TOP:.0%}"
+            frame["tau_digital_top"],
+            places,
+            "^",
+            color="#D55E00",
+            markersize=4.5,
+            label=f"best {TOP:.0%} on validation images, by these",
+        )
+        taus.plot(
+            frame["tau_labels_top"],
+            places,
+            "x",
+            color="#555555",
+            markersize=4.5,
+            label=f"best {TOP:.0%} by search labels, by these",
         )
         taus.axvline(0, color="#888888", linewidth=0.8)
         taus.set_xlabel(f"Kendall's τ of digital accuracy to accuracy on hardware, {AT}")
@@ -96,7 +109,7 @@ def _taus(facts: Facts) -> bytes | None:
         taus.set_ylim(len(frame) - 0.4, -0.6)
         taus.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
         regrets.barh(places, frame["regret"], color="#9ecae1", height=0.65)
-        regrets.set_xlabel("Digitally best network below\nthe class's chosen [points]")
+        regrets.set_xlabel(f"{TAKEN} digitally best below {TAKEN} best\nby search labels [points]")
         return png(figure)
 
 
@@ -154,25 +167,27 @@ def _losses(facts: Facts) -> bytes:
     with styled():
         figure = Figure(figsize=(10.2, 1.3 + 0.19 * len(losses)), dpi=130, layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-        for name, (colour, marker) in _FAMILY_LOOKS.items():
+        for name, (colour, marker) in (_FAMILY_LOOKS | {"only c": ("#000000", "x")}).items():
             if name in losses:
                 left.plot(losses[name], places, marker, color=colour, markersize=4.5, label=name, alpha=0.9)
         left.axvline(0, color="#888888", linewidth=0.8)
         left.set_yticks(places, list(losses.index), fontsize=7.5)
         left.set_ylim(len(losses) - 0.4, -0.6)
         left.set_xlabel(f"Mean loss from digital to hardware [points], {AT}")
-        left.legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+        left.legend(frameon=False, fontsize=8, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
         _equal_energy(right, facts, frame)
         return png(figure)
 
 
 def _equal_energy(panel: Axes, facts: Facts, frame: pd.DataFrame) -> None:
-    part = frame[(frame["group"] == "transformer") & frame["hardware"].isin(facts.chips)]
-    places = np.arange(len(part))
-    for name, offset, colour, marker, label in (
-        ("digital_difference", -0.15, "#555555", "o", "digitally"),
-        ("difference", 0.15, "#D55E00", "^", "on the chip"),
+    own = frame[(frame["group"] == "transformer") & frame["hardware"].isin(facts.chips)]
+    places = np.arange(own["hardware"].nunique())
+    for beside, name, offset, colour, marker, label in (
+        ("CNN", "digital_difference", -0.24, "#555555", "o", "CNNs, digitally"),
+        ("CNN", "difference", 0.0, "#D55E00", "^", "CNNs, on the chip"),
+        ("only c", "difference", 0.24, "#0072B2", "s", "only c, on the chip"),
     ):
+        part = own[own["beside"] == beside]
         # A percentile interval need not hold the mean itself, and there is none of too few networks.
         ends = [part[name] - part[f"{name}_low"], part[f"{name}_high"] - part[name]]
         panel.errorbar(
@@ -186,9 +201,9 @@ def _equal_energy(panel: Axes, facts: Facts, frame: pd.DataFrame) -> None:
             label=label,
         )
     panel.axvline(0, color="#888888", linewidth=0.8)
-    panel.set_yticks(places, list(part["hardware"]), fontsize=7.5)
-    panel.set_ylim(len(part) - 0.4, -0.6)
-    panel.set_xlabel(f"Transformers minus CNNs of equal energy [points],\n{LEVEL:.0%} interval")
+    panel.set_yticks(places, list(own["hardware"].unique()), fontsize=7.5)
+    panel.set_ylim(len(places) - 0.4, -0.6)
+    panel.set_xlabel(f"Transformers minus others of equal energy [points],\n{LEVEL:.0%} interval")
     panel.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
 
 

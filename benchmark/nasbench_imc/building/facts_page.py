@@ -20,6 +20,7 @@ from nasbench_imc.building.facts import (
     MIN_NETWORKS,
     OPERATOR_GROUPS,
     RESOLVED,
+    TAKEN,
     TOP,
     Facts,
 )
@@ -121,23 +122,28 @@ def readme(facts: Facts, reading: str | None, files: set[str] | None = None) -> 
     return "\n\n".join(parts) + "\n"
 
 
+#: Pairs of equal networks that seem to differ, with normal noise.
+CHANCE = math.erfc(RESOLVED / math.sqrt(2))
+
 _METHOD = f"""\
 - Families: CNN without any attention stage, transformer of attention alone, mixed the rest. "Mostly" goes by
   the operator (`c`, `m`, `a`) with most blocks; `tie`: two are level.
 - Networks, fronts and the best few are chosen by search labels (validation images, draws of their own) and
   judged by score labels: the largest of many noisy numbers would seem better than it is.
 - Rank correlations: Kendall's tau-b and Spearman's rho, from {MIN_NETWORKS} networks on. The top {TOP:.0%}
-  are chosen by digital accuracy in 2 and by score label in 6. Such a choice narrows the range of what is
-  correlated, so tau within the top is lower than overall even where noise is the same. "Labels" is tau
-  between search and score labels of the same networks: what noise alone leaves of a perfect ranking.
+  are chosen by what is correlated with the score label in 2, and by the score label in 6. Such a choice
+  narrows the range of what is correlated, so tau within the top is lower than overall even where noise is
+  the same. Search labels of the hardware itself show what noise alone leaves of a perfect ranking. It is no
+  ceiling for digital accuracy on test images, since score labels are made of the same images.
 - Fronts: networks within 10 points of the best. Hypervolume as in scoring: between ideal and nadir of the
   front of all compressions together, costs on a log scale.
-- Equal energy: a network's accuracy minus the mean of the CNNs (of the networks mostly `c`) whose energy on
-  the same configuration is within a factor {MATCH}. Intervals: {LEVEL:.0%} percentile bootstrap over the
-  networks so matched, with a seeded generator; the CNNs are taken as given.
+- Equal energy: a network's accuracy minus the mean of the CNNs (of those of `c` alone, of the networks mostly
+  `c`) whose energy on the same configuration is within a factor {MATCH}. Intervals: {LEVEL:.0%} percentile
+  bootstrap over the networks so matched, with a seeded generator; those beside them are taken as given.
 - Noise of training is over seeds of one network and holds the noise of draws with it. A draw has devices and
   images of its own. Two networks are told apart where they differ by more than {RESOLVED:g} standard errors
-  of a difference. The score labels of the best {BEST:.0%} hold noise too, and so does their spread.
+  of a difference, of draws by the error of these networks' own draws; of equal networks {CHANCE:.1%} would
+  be. The score labels of the best {BEST:.0%} hold noise too, and so does their spread.
 - Fidelities: `curve-k` is the validation accuracy at entry k of the learning curve, `draws-n` the mean of n
   noise draws on validation images, averaged over label seeds. Seconds are from scratch, without the
   super-network.
@@ -185,18 +191,21 @@ def _say_correlation(facts: Facts) -> list[str]:
     if frame.empty:
         return [f"Fewer than {MIN_NETWORKS} networks have both accuracies: no rank correlation."]
     low, high, worst = _lowest(frame, "tau"), _highest(frame, "tau"), _highest(frame, "regret")
-    within = frame["tau_top"].dropna()
+    within = frame.dropna(subset=["tau_digital_top", "tau_labels_top"])
+    digital, labels = (within[f"tau_{what}_top"] for what in ("digital", "labels"))
     top = [
-        f"Within the digitally best {TOP:.0%} tau is {within.median():.2f} in the median, from "
-        f"{within.min():.2f} to {within.max():.2f}."
+        f"The {TOP:.0%} that digital accuracy on validation images chooses it ranks for the hardware with a "
+        f"tau of {digital.median():.2f} in the median ({_span(digital)}); the {TOP:.0%} that search labels "
+        f"of the hardware choose these rank with {labels.median():.2f} ({_span(labels)})."
     ]
     return [
         f"Kendall's tau of digital accuracy to accuracy on hardware at {AT}, over {len(frame)} accuracy "
         f"classes: median {frame['tau'].median():.2f}, lowest on `{low['accuracy_class']}` "
         f"(tau {low['tau']:.2f}), highest on `{high['accuracy_class']}` (tau {high['tau']:.2f}).",
         *(top if len(within) else []),
-        f"Taking the digitally best network costs {frame['regret'].median():.1f} points in the median class "
-        f"and {worst['regret']:.1f} on `{worst['accuracy_class']}`.",
+        f"The {TAKEN} digitally best networks are {frame['regret'].median():.1f} points below the {TAKEN} "
+        f"that search labels choose in the median class, and {worst['regret']:.1f} on "
+        f"`{worst['accuracy_class']}`.",
     ]
 
 
@@ -233,29 +242,37 @@ def _say_transformers(facts: Facts) -> list[str]:
         for name in OPERATOR_GROUPS
         if name in losses and name != "tie"
     )
-    losses = losses.assign(gap=losses["transformer"] - losses["CNN"]).reset_index()
+    said = [f"By operator the loss from digital to hardware at {AT} is, in the median class, {operators}."]
+    for base, words in (("CNN", "CNNs"), ("only c", "networks of `c` alone")):
+        if base in losses:
+            said.append(_say_losses(losses, base, words))
+        said.append(_say_equal_energy(frame[frame["beside"] == base], words))
+    return said
+
+
+def _say_losses(losses: pd.DataFrame, base: str, words: str) -> str:
+    losses = losses.assign(gap=losses["transformer"] - losses[base]).reset_index()
     more, less = _highest(losses, "gap"), _lowest(losses, "gap")
-    said = [
-        f"From digital to hardware at {AT} transformers lose more than CNNs on "
-        f"{int((losses['gap'] > 0).sum())} of {len(losses)} classes, {losses['gap'].median():+z.1f} points "
-        f"in the median; beside CNNs they lose most on `{more['accuracy_class']}` ({more['transformer']:.1f} "
-        f"against {more['CNN']:.1f} points) and least on `{less['accuracy_class']}` "
-        f"({less['transformer']:.1f} against {less['CNN']:.1f}). By operator the loss is, in the median "
-        f"class, {operators}."
-    ]
+    return (
+        f"Transformers lose more than {words} on {int((losses['gap'] > 0).sum())} of {len(losses)} classes, "
+        f"{losses['gap'].median():+z.1f} points in the median; beside them they lose most on "
+        f"`{more['accuracy_class']}` ({more['transformer']:.1f} against {more[base]:.1f} points) and least "
+        f"on `{less['accuracy_class']}` ({less['transformer']:.1f} against {less[base]:.1f})."
+    )
+
+
+def _say_equal_energy(frame: pd.DataFrame, words: str) -> str:
     equal = frame[frame["group"] == "transformer"].dropna(subset=["difference_low"])
     if equal.empty:
-        few = f"Fewer than {MIN_NETWORKS} transformers have a CNN of equal energy beside them."
-        return [*said, few]
+        return f"Fewer than {MIN_NETWORKS} transformers have {words} of equal energy beside them."
     high, low = _highest(equal, "difference"), _lowest(equal, "difference")
-    return [
-        *said,
-        f"At equal energy they are above CNNs on {int((equal['difference_low'] > 0).sum())} of {len(equal)} "
-        f"classes and below on {int((equal['difference_high'] < 0).sum())} ({LEVEL:.0%} interval clear of "
-        f"zero): from {high['difference']:+z.1f} points on `{high['hardware']}` to "
+    return (
+        f"At equal energy they are above {words} on {int((equal['difference_low'] > 0).sum())} of "
+        f"{len(equal)} classes and below on {int((equal['difference_high'] < 0).sum())} ({LEVEL:.0%} "
+        f"interval clear of zero): from {high['difference']:+z.1f} points on `{high['hardware']}` to "
         f"{low['difference']:+z.1f} on `{low['hardware']}`. The same pairs differ digitally by "
-        f"{equal['digital_difference'].median():+z.1f} points in the median class.",
-    ]
+        f"{equal['digital_difference'].median():+z.1f} points in the median class."
+    )
 
 
 def _say_noise(facts: Facts) -> list[str]:
@@ -349,19 +366,34 @@ def _correlation_table(facts: Facts) -> str:
     rows = [
         (
             _chip(row["hardware"]),
-            *(number(row[name], 2) for name in ("tau", "tau_labels", "tau_top", "tau_labels_top")),
-            _percent(row["overlap"]),
+            number(row["tau"], 2),
+            *(
+                f"{shown(row[name.format('digital')])} / {shown(row[name.format('labels')])}"
+                for name, shown in (("tau_{}", _two), ("tau_{}_top", _two), ("shared_{}", _percent))
+            ),
             f"{row['regret']:.1f}",
         )
         for row in _rows(frame[frame["hardware"].isin(facts.chips)])
     ]
-    within = f"best {TOP:.0%}"
-    header = ("chip", "tau", "labels", f"tau, {within}", f"labels, {within}", "shared", "lost [points]")
-    return (
-        f"Digital accuracy beside that on each reference chip; shared: of the digitally {within}, those that "
-        f"are among the {within} of the chip; labels: tau between its search and score labels, the ceiling; "
-        "lost: by taking the digitally best network.\n\n" + markdown_table(header, rows)
+    header = (
+        "chip",
+        "tau",
+        "tau, seen",
+        f"tau, seen, best {TOP:.0%}",
+        f"shared best {TOP:.0%}",
+        "lost [points]",
     )
+    return (
+        "How digital accuracy ranks networks on each reference chip. tau: both accuracies on test images. "
+        "Then what a search can see, digital accuracy on validation images / search labels of the chip, "
+        f"beside the score label: tau over all networks; over the best {TOP:.0%} that each chooses; share "
+        f"of these that are among the best {TOP:.0%} by score label. Lost: by the {TAKEN} digitally best, "
+        f"beside the {TAKEN} best by search labels.\n\n" + markdown_table(header, rows)
+    )
+
+
+def _two(value: float) -> str:
+    return number(value, 2)
 
 
 def _compression_table(facts: Facts) -> str:
@@ -393,7 +425,7 @@ def _compression_table(facts: Facts) -> str:
 
 
 def _noise_table(facts: Facts) -> str:
-    points = ("seed_sd", "draw_sd", "draw_error", "best_sd", "best_range")
+    points = ("seed_sd", "draw_sd", "draw_error", "best_sd", "best_range", "best_error")
     rows = [
         (
             _chip(row["chip"]),
@@ -409,6 +441,7 @@ def _noise_table(facts: Facts) -> str:
         "error, all draws",
         f"SD, best {BEST:.0%}",
         f"range, best {BEST:.0%}",
+        f"error, best {BEST:.0%}",
         "told apart (draws)",
         "told apart (trainings)",
     )

@@ -135,8 +135,8 @@ _METHOD = f"""\
   single runs). The better half is that of the mean over these seeds.
 - Intervals: {LEVEL:.0%} percentile bootstrap over networks, with a seeded generator.
 - Core-seconds are processor time of one thread on a machine shared with other work, evaluation left out:
-  upper bounds. Runs on a GPU draw the same numbers and differ by rounding; they count for accuracy, not for
-  seconds. The share is the super-network's time over the 1,728 networks of the space.
+  upper bounds. Runs on a GPU differ by rounding and by the order of some noise; they count for accuracy, not
+  for seconds. The share is the super-network's time over the 1,728 networks of the space.
 - Differences are recipe minus mean of the reference. A network counts to the operator that has the most
   blocks (none where two are level). CNN: more convolutional blocks (`c`, `m`) than attention blocks;
   transformer: fewer; mixed: as many.

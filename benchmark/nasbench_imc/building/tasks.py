@@ -18,7 +18,9 @@ from nasbench_imc.errors import TaskError
 from nasbench_imc.files import replacing
 from nasbench_imc.hardware import grid
 from nasbench_imc.scoring import front, random_search
+from nasbench_imc.suites import tasks
 from nasbench_imc.suites.definition import MAX_FRONT, Frozen, Task
+from nasbench_imc.suites.rules import rules_of_statement
 from nasbench_imc.tables import Benchmark
 from nasbench_imc.tables.fidelity import fidelities, fidelity_label
 from nasbench_imc.tables.labels import Kind
@@ -64,6 +66,8 @@ class Plan:
     def track(self) -> str:
         if self.sources:
             return "T"
+        if self.objectives[0] != "accuracy":
+            return "J"
         if self.multi_fidelity:
             return "F"
         if len(self.hardware) * len(self.weight_bits) * len(self.sparsity) > 1:
@@ -308,6 +312,8 @@ def read_plan(path: Path) -> tuple[str, Plan]:
     except (OSError, ValueError) as error:
         raise TaskError(f"{path} is no TOML file: {error}") from error
     known = {each.name for each in fields(Plan)}
+    if given.get("name") in {task.name for task in tasks()}:
+        raise TaskError(f"{path}: {given['name']} is a task of the benchmark; give yours another name")
     strange, lacking = given.keys() - known - {"table"}, {"table", "name", "suite", "hardware"} - given.keys()
     if strange or lacking:
         raise TaskError(
@@ -325,18 +331,25 @@ def read_plan(path: Path) -> tuple[str, Plan]:
 
 
 def _check(plan: Plan) -> None:
-    """Raise ValueError or TypeError where a field is not of its kind."""
+    """Raise ValueError where a field is not of its kind."""
     for name in ("hardware", "objectives", "weight_bits", "sparsity", "sources"):
-        if not isinstance(getattr(plan, name), tuple):
-            raise ValueError(f"{name} is a list, not {getattr(plan, name)!r:.80}")
+        if not isinstance(value := getattr(plan, name), tuple) or not (value or name == "sources"):
+            raise ValueError(
+                f"{name} is a list{' that is not empty' if value == () else f', not {value!r:.80}'}"
+            )
+    if type(plan.budget) is not int or plan.budget < 1:
+        raise ValueError(f"budget is a whole number of queries, 1 or more, not {plan.budget!r:.40}")
+    if type(plan.multi_fidelity) is not bool:
+        raise ValueError(f"multi_fidelity is true or false, not {plan.multi_fidelity!r:.40}")
     for name in ("limits", "least"):
-        for metric, share in dict(getattr(plan, name)).items():
-            if isinstance(share, bool) or not 0 < share < 1:
+        if not isinstance(shares := getattr(plan, name), Mapping):
+            raise ValueError(f"{name} is a table of metrics and shares, not {shares!r:.80}")
+        for metric, share in shares.items():
+            if type(share) not in (int, float) or not 0 < share < 1:
                 raise ValueError(
                     f"{name} give the share of designs that keep them, above 0 and below 1, not {metric} = "
                     f"{share!r:.40}"
                 )
-    _ = plan.track, checkpoints(plan.budget)
 
 
 def checkpoints(budget: int, unit: float = 1.0) -> tuple[int, ...]:
@@ -388,6 +401,10 @@ def freeze(plan: Plan, bench: Benchmark) -> Task:
         few designs keep the limits; where the plan's track and fields do not fit.
     """
     task = _blank(plan, bench)
+    for holds, rule in rules_of_statement(replace(task, limits=plan.limits, least=plan.least)):
+        if not holds:
+            raise TaskError(f"{plan.name}: {rule}")
+    replace(task, limits=plan.limits).check_table(bench)
     designs = _Designs(plan, bench)
     shares = {name: (share, 1) for name, share in plan.limits.items()}
     shares |= {name: (1 - share, -1) for name, share in plan.least.items()}

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from nasbench_imc.leaderboard.text import printable
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 #: Where runs are: folders of logs or submissions, and submissions.
@@ -41,6 +43,7 @@ def print_json(value: Any) -> None:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns, never shortened: names are there to be copied into the next command."""
+    rows = [[printable(cell) for cell in row] for row in rows]  # names come from strangers' logs too
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, ["-" * width for width in widths], *rows):
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

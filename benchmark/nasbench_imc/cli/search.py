@@ -89,7 +89,7 @@ def methods(as_json: bool) -> None:
     metavar="NAME",
     help="Method by name, module:function or file.py:function; may be repeated. Default: all installed.",
 )
-@click.option("--suite", type=click.Choice(SUITES), help="Run the tasks of this suite.")
+@click.option("--suite", type=click.Choice(SUITES), help="Run the tasks of this suite, and those of --task.")
 @click.option("--task", "task_names", multiple=True, metavar="NAME", help="Run this task; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1), default=30, show_default=True, help="Seeds 0 to N - 1.")
 @jobs_option
@@ -151,8 +151,9 @@ def run(
         least = min(report.short, key=lambda outcome: outcome.charged)
         click.echo(
             f"{len(report.short)} runs ended before their budget was spent: {least.job.method.name} on "
-            f"{least.job.task.name}, seed {least.job.seed}, made {least.charged} of {least.job.task.budget} "
-            f"queries" + (" and spent all its proposals" if least.end == "proposals" else "")
+            f"{least.job.task.name}, seed {least.job.seed}, spent {least.charged:g} of "
+            f"{least.job.task.budget} {least.job.task.unit}"
+            + (" and all its proposals" if least.end == "proposals" else "")
         )
     for outcome in report.troubled[:10]:
         job = outcome.job

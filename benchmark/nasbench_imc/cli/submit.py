@@ -23,6 +23,9 @@ from nasbench_imc.files import replacing
 from nasbench_imc.leaderboard.text import printable
 from nasbench_imc.suites.rules import SUITES
 
+#: Runs below which a bootstrap's interval of their mean is too narrow to be relied on.
+_FEW = 10
+
 
 @click.command()
 @click.argument("logs", type=click.Path(file_okay=False, exists=True, path_type=Path))
@@ -216,6 +219,8 @@ def re_run(
             for row in [*found["tasks"], found["all"]]
         ],
     )
+    if min(row["runs"] for row in found["tasks"]) < _FEW:
+        click.echo(f"fewer than {_FEW} runs a task: these intervals are narrower than they ought to be")
     compared = found["submission"]
     if compared:
         for task, score in compared["scores"].items():

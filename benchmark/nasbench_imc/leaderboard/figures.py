@@ -229,8 +229,12 @@ def shown_cost(task: Task) -> str:
     return costs[0] if costs else "energy"
 
 
-def _all_designs(task: Task, bench: Benchmark, cost: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Accuracy [%] and cost on score labels, and feasibility, of every design that the task admits."""
+def _all_designs(
+    task: Task, bench: Benchmark, cost: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Accuracy [%] and cost on score labels of every design of the task; whether it keeps all limits, and all
+    that the axes do not show.
+    """
     names = ["accuracy", cost, *task.limits]
     parts = [
         bench.array(
@@ -239,10 +243,18 @@ def _all_designs(task: Task, bench: Benchmark, cost: str) -> tuple[np.ndarray, n
         for bits, sparsity in product(task.weight_bits, task.sparsity)
     ]
     values = np.concatenate(parts)
-    feasible = (values[:, 2:] <= list(task.limits.values())).all(axis=1)
-    feasible &= values[:, 0] >= task.least.get("accuracy", -np.inf)
+    kept = values[:, 2:] <= list(task.limits.values())
+    others = np.all(kept[:, [name != cost for name in task.limits]], axis=1)
+    feasible = np.all(kept, axis=1) & (values[:, 0] >= task.least.get("accuracy", -np.inf))
     accuracy, costs = values[:, :2].T.astype(float)
-    return accuracy, costs, feasible
+    return accuracy, costs, feasible, others
+
+
+def _front(accuracy: np.ndarray, costs: np.ndarray, admitted: np.ndarray, best: float) -> np.ndarray:
+    """Positions of the designs on the front of those that are admitted, cheapest first."""
+    found = np.flatnonzero(admitted)
+    found = found[front_mask(accuracy[found], costs[found, None], best)]
+    return found[np.argsort(costs[found])]
 
 
 def pareto_plot(
@@ -261,12 +273,11 @@ def pareto_plot(
     look : mapping of str to Look
     """
     cost = shown_cost(task)
-    accuracy, costs, feasible = _all_designs(task, bench, cost)
+    accuracy, costs, feasible, others = _all_designs(task, bench, cost)
     best = float(accuracy[feasible].max())
     low, high = best - ACCURACY_WINDOW, float(accuracy.max()) + 0.06 * ACCURACY_WINDOW
     inside = accuracy >= low
-    front = np.flatnonzero(front_mask(accuracy, costs[:, None], best))
-    front = front[np.argsort(costs[front])]
+    front = _front(accuracy, costs, others, best)
     edges = [costs[inside].min(), costs[inside].max()]
     limit = task.limits.get(cost)
     if limit is not None:  # no more room for what is beyond the limit than for what keeps it
@@ -358,11 +369,10 @@ def attainment_plot(
     look : mapping of str to Look
     """
     cost = shown_cost(task)
-    accuracy, costs, _ = _all_designs(task, bench, cost)
-    best = float(accuracy.max())
+    accuracy, costs, _, others = _all_designs(task, bench, cost)
+    best = float(accuracy[others].max())
     low, high = best - ACCURACY_WINDOW, best + 0.06 * ACCURACY_WINDOW
-    front = np.flatnonzero(front_mask(accuracy, costs[:, None], best))
-    front = front[np.argsort(costs[front])]
+    front = _front(accuracy, costs, others, best)
     attained = {
         method: surfaces([_points(task, bench, designs, cost) for designs in runs])
         for method, runs in recommended.items()

@@ -89,7 +89,7 @@ def notes(
     return [
         *said,
         f"Mean rank and Elo hold among the methods of {stamp(scores)} only; they change when a method is "
-        f"added, scores do not. {_spread(scores)}",
+        f"added, scores on these runs do not. {_spread(scores)}",
         *_power(scores),
         f"{_tables(scores)}. {_count(len(scores.tasks), 'task')}, {_count(len(scores.runs), 'run')} "
         f"({_runs_each(scores)}).",

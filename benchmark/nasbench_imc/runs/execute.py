@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import threading
@@ -14,7 +15,7 @@ from types import FrameType
 
 import numpy as np
 
-from nasbench_imc.errors import BudgetExhausted, ProposalsExhausted
+from nasbench_imc.errors import BenchmarkError, BudgetExhausted, ProposalsExhausted
 from nasbench_imc.runs.log import RunLog
 from nasbench_imc.runs.methods import Searcher
 from nasbench_imc.suites import Task
@@ -92,6 +93,12 @@ def execute(
         seconds=round(seconds, 6),
         searcher=fingerprint,
     )
+
+
+def check_time_limit(timeout: float) -> None:
+    """Raise BenchmarkError where the longest time of a run is not a positive number [s]."""
+    if not 0 < timeout < math.inf:
+        raise BenchmarkError(f"the time limit of a run is a positive number of seconds, not {timeout!r}")
 
 
 @contextmanager

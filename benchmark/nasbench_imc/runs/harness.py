@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import socket
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,6 +14,7 @@ from pathlib import Path
 from nasbench_imc.cluster import connected, slots
 from nasbench_imc.errors import BenchmarkError, LogError, SearchError
 from nasbench_imc.progress import JobsBar
+from nasbench_imc.runs.execute import check_time_limit
 from nasbench_imc.runs.log import TROUBLE, RunLog, log_path, pack_log, read_log, write_packed
 from nasbench_imc.runs.methods import Method
 from nasbench_imc.runs.own_tasks import keep_own_tasks
@@ -109,7 +110,8 @@ def run_all(
     timeout : float
         Longest time a run may take [s].
     retry_failed : bool
-        Whether runs whose log says ``failed`` or ``timeout`` are made again.
+        Whether runs whose log says ``failed`` or ``timeout`` are made again, also by a searcher that was
+        mended meanwhile.
     progress : bool
         Whether to show a progress bar.
 
@@ -129,10 +131,9 @@ def run_all(
         time limit is not a positive number; where the scheduler does not answer or is lost, or its workers
         are none, or lack what the runs need. The logs made so far stay.
     OSError
-        Where ``out`` cannot be made.
+        Where ``out`` cannot be made or written.
     """
-    if not 0 < timeout < math.inf:
-        raise BenchmarkError(f"the time limit of a run is a positive number of seconds, not {timeout!r}")
+    check_time_limit(timeout)
     methods, tasks, seeds = list(methods), list(tasks), sorted(set(seeds))
     _check_names("method", [(method.name, method.source) for method in methods])
     _check_names("task", [(task.name, task.suite) for task in tasks])
@@ -148,12 +149,12 @@ def run_all(
         )
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass  # a folder that may not be written is noticed before any run is made
     keep_own_tasks(tasks, out)
     searchers = {method.name: Sent.of(method) for method in methods}
-    before = {job: _found(job, out, searchers[job.method.name].fingerprint) for job in wanted}
-    waiting = {
-        job: None for job, found in before.items() if found is None or (retry_failed and found.end in TROUBLE)
-    }
+    before = {job: _found(job, out, searchers[job.method.name].fingerprint, retry_failed) for job in wanted}
+    waiting = {job: None for job, found in before.items() if found is None}
     outcomes = {job: found for job, found in before.items() if found is not None and job not in waiting}
     if waiting:
         posed = {task: Posed.of(task) for task in tasks}
@@ -175,7 +176,10 @@ def run_all(
         done=sum(o.job in waiting and o not in troubled for o in ended),
         skipped=len(wanted) - len(waiting),
         troubled=troubled,
-        short=tuple(o for o in ended if o not in troubled and o.charged < o.job.task.budget),
+        # By the clock a budget is hardly ever met exactly: what is left is less than the next step.
+        short=tuple(
+            o for o in ended if o not in troubled and o.end != "budget" and o.charged < o.job.task.budget
+        ),
         left_out=Counter(job.method.name for job in set(product) - set(wanted)),
     )
 
@@ -231,7 +235,7 @@ def _kept(job: Job, made: Made, out: Path, order: Order) -> Outcome:
                 error=made.error,
                 charged=0,
                 proposals=0,
-                seconds=order.timeout,
+                seconds=round(made.seconds, 6),
                 searcher=order.searcher.fingerprint,
             )
         )
@@ -252,8 +256,8 @@ def _check_names(kind: str, named: Sequence[tuple[str, str]]) -> None:
         seen[name] = source
 
 
-def _found(job: Job, out: Path, fingerprint: str) -> Outcome | None:
-    """What the log of a job says, None where there is none."""
+def _found(job: Job, out: Path, fingerprint: str, retry_failed: bool) -> Outcome | None:
+    """What the log of a job says, None where there is none or its run is to be made again."""
     path = log_path(out, job.task.name, job.method.name, job.seed)
     if not path.exists():
         return None
@@ -269,6 +273,8 @@ def _found(job: Job, out: Path, fingerprint: str) -> Outcome | None:
             f"{log.task_sha256[:12]}..., not {job.task.sha256[:12]}...); give another --out, or delete "
             f"{out / job.task.name}"
         )
+    if retry_failed and log.end in TROUBLE:
+        return None  # of an older version of the searcher, too
     if log.searcher != fingerprint:
         raise LogError(
             f"{path} was made with another version of {job.method.name} ({job.method.source}); "

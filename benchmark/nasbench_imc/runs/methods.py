@@ -7,8 +7,9 @@ import importlib.util
 import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from importlib import metadata
 from importlib.abc import SourceLoader
 from importlib.machinery import PathFinder
@@ -78,13 +79,23 @@ class Method:
     options: tuple[tuple[str, Any], ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 of the file that holds the searcher; empty where there is no such file."""
+        """SHA-256 of the file that holds the searcher; empty where there is no such file.
+
+        Of a module in a package it is of all modules of the package, since they may be parts of the searcher.
+        What the reference searchers share is of this package, whose version the logs name.
+        """
         place = self.source.rpartition(":")[0]
-        if place.endswith(".py"):
-            path: str | None = place
-        else:
-            path = _origin(place)
-        return file_sha256(Path(path)) if path and Path(path).is_file() else ""
+        origin = place if place.endswith(".py") else _origin(place)
+        if not origin or not Path(origin).is_file():
+            return ""
+        package = place.partition(".")[0]
+        if place.endswith(".py") or package in (place, _BASELINES):
+            return file_sha256(Path(origin))
+        folder = Path(origin).parents[place.count(".") - (Path(origin).name != "__init__.py")]
+        parts = {path.relative_to(folder).as_posix(): file_sha256(path) for path in folder.rglob("*.py")}
+        return sha256(
+            "".join(f"{part} {name}\n" for name, part in sorted(parts.items())).encode()
+        ).hexdigest()
 
     def code(self) -> bytes | None:
         """What the file holds that the source names; None where it names a module.
@@ -117,11 +128,23 @@ class Method:
         BenchmarkError
             Where the module or the file raises when it is imported.
         """
+        searcher = self._function(self._module(code))
+        return partial(searcher, **dict(self.options)) if self.options else searcher
+
+    def _function(self, module: ModuleType) -> Searcher:
         place, _, attribute = self.source.rpartition(":")
+        searcher = getattr(module, attribute, None)
+        if not callable(searcher):
+            raise UnknownNameError(f"method {self.name!r}: {place} has no function {attribute!r}")
+        return searcher
+
+    def _module(self, code: bytes | None = None) -> ModuleType:
+        """Import the module or the file; see :meth:`load`."""
+        place = self.source.rpartition(":")[0]
         if code is None:
             code = self.code()
         try:
-            module = importlib.import_module(place) if code is None else _file_module(Path(place), code)
+            return importlib.import_module(place) if code is None else _file_module(Path(place), code)
         except ModuleNotFoundError as error:
             raise UnknownNameError(
                 f"method {self.name!r} needs the module {error.name!r}, which is not installed"
@@ -131,21 +154,20 @@ class Method:
             raise BenchmarkError(
                 f"method {self.name!r}: {place} cannot be imported: {type(error).__name__}: {error}"
             ) from error
-        searcher = getattr(module, attribute, None)
-        if not callable(searcher):
-            raise UnknownNameError(f"method {self.name!r}: {place} has no function {attribute!r}")
-        return partial(searcher, **dict(self.options)) if self.options else searcher
 
     def stated(self, name: str) -> Any:
         """What the module or file of the searcher holds under a name; None where it holds nothing.
+
+        Where the function was made in another module, that is asked too.
 
         Raises
         ------
         UnknownNameError, BenchmarkError
             As :meth:`load`.
         """
-        searcher = replace(self, options=()).load()
-        return getattr(sys.modules.get(searcher.__module__), name, None)
+        module = self._module()
+        made_in = sys.modules.get(getattr(self._function(module), "__module__", ""))
+        return getattr(module, name, getattr(made_in, name, None))
 
     def reach(self) -> Reach:
         """Which runs the method is for.

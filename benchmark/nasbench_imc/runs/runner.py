@@ -1,7 +1,9 @@
 """Processes that make runs, watched from outside.
 
-Each makes one run after the other and answers with the packed log; whatever a searcher does to its process
-costs its own run alone. The same serves runs on this machine and on the workers of a cluster.
+Each imports searchers and reads tables once, and forks a process for each run, which answers with the packed
+log. So whatever a run does to its process, or keeps in a module, ends with it: neither a later run nor the
+number of processes makes a difference. What importing a searcher does stays. The same serves runs on this
+machine and on the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -12,11 +14,16 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection, Pipe, wait
 from queue import SimpleQueue
+from typing import NoReturn
+
+import numpy as np
 
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.runs.execute import execute
@@ -26,6 +33,9 @@ from nasbench_imc.suites import Task
 
 #: A run that outlives its time limit by this much is ended from outside [s].
 GRACE = 15.0
+
+#: How soon a process that was told to end must have ended, with the run that it watches [s].
+ENDING = 5.0
 
 #: Longest time from an order to the begin of its run: Python starts, libraries are imported [s].
 STARTING = 300.0
@@ -128,12 +138,20 @@ class Order:
     seed : int
     timeout : float
         Longest time that the searcher may take [s].
+    grace : float
+        A run that outlives that by this much is ended from outside [s].
     """
 
     searcher: Sent
     task: Posed
     seed: int
     timeout: float
+    grace: float = field(default_factory=lambda: GRACE)
+
+    @property
+    def limit(self) -> float:
+        """When the run is ended from outside [s]."""
+        return self.timeout + self.grace
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +167,15 @@ class Made:
         What was charged.
     log : bytes
         The packed log; empty where the process was lost before it could answer.
+    seconds : float
+        What a run took that was lost with its process [s].
     """
 
     end: str
     error: str
     charged: float = 0
     log: bytes = b""
+    seconds: float = 0
 
 
 class Runners:
@@ -191,8 +212,8 @@ class Runners:
             runner.close()
 
 
-#: None: the run has begun. Else what became of it, and whether the process may make another.
-_Answer = tuple[Made, bool] | None
+#: None: the run has begun. Else what became of it.
+_Answer = Made | None
 
 
 class Closed(Exception):
@@ -213,34 +234,28 @@ class _Runner:
         self._closed = False
 
     def make(self, order: Order) -> Made:
+        begin = time.monotonic()
         try:
-            try:
-                answer = self._begun(order)
-            except _Lost:  # what a run left behind may end the process after it: that is not the next one's
-                self._end()
-                answer = self._begun(order)
-            if answer is None:
-                answer = self._answer(order.timeout + GRACE)
+            made = self._begun(order)
+            begin = time.monotonic()
+            if made is None:
+                made = self._answer(order.limit + ENDING)
         except _Lost as lost:
             self._end()
             if self._closed:
                 raise Closed from None
-            return Made("failed", f"the run's process died ({lost})")
+            return Made("failed", f"the run's process died ({lost})", seconds=time.monotonic() - begin)
         except TimeoutError:
             self._end()
-            return Made("timeout", f"ended from outside after {order.timeout + GRACE:g} s")
-        assert answer is not None
-        made, reusable = answer
-        if not reusable:
-            self._end()
+            return _too_long(order, time.monotonic() - begin)
+        assert made is not None
         return made
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             if self._process is not None:
-                self._process.kill()
-                self._process.wait()
+                _stop(self._process)
 
     def _begun(self, order: Order) -> _Answer:
         """Send an order; the answer is None where its run has begun."""
@@ -292,11 +307,24 @@ class _Runner:
         with self._lock:
             process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
+            _stop(process)
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process, which ends the run that it watches first, if it still can."""
+    process.terminate()
+    try:
+        process.wait(ENDING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _too_long(order: Order, seconds: float) -> Made:
+    return Made("timeout", f"ended from outside after {order.limit:g} s", seconds=seconds)
 
 
 def serve(pipe: int, parent: int) -> None:
@@ -318,22 +346,25 @@ def serve(pipe: int, parent: int) -> None:
             order = connection.recv()
         except EOFError:
             return
-        threads = 0
         try:
             task, searcher = _task(order.task), _searcher(order.searcher)
-            connection.send(None)  # what loading took is not the searcher's time
-            threads = threading.active_count()
-            made = _run(searcher, task, order)
         except Exception as error:  # the table, the task or the searcher cannot be loaded here
-            made = Made("", f"it could not be made: {type(error).__name__}: {error}")
-        # A thread that goes on would be a guest in the next searcher's run.
-        connection.send((made, threading.active_count() <= threads))
+            connection.send(Made("", f"it could not be made: {type(error).__name__}: {error}"))
+            continue
+        connection.send(None)  # what loading took is not the searcher's time
+        made = _apart(searcher, task, order, connection)
+        if made is None:
+            return
+        connection.send(made)
 
 
 @cache
 def _task(posed: Posed) -> Task:
+    """A task, and what its sessions read of the table: each run begins with a copy of both."""
     task = Task.from_json(posed.text, "the task of a run")
     posed.check(task.load_table().sha256)
+    with suppress(BenchmarkError), task.session(0) as session:
+        session.query(task.domain.random(np.random.default_rng(0)))
     return task
 
 
@@ -342,6 +373,84 @@ def _searcher(sent: Sent) -> Searcher:
     """One import a process."""
     sent.check()
     return sent.method.load(sent.code)
+
+
+def _apart(searcher: Searcher, task: Task, order: Order, connection: Connection) -> Made | None:
+    """Make a run in a process of its own; None where who ordered it is gone."""
+    near, far = Pipe(duplex=False)
+    child = _forked(searcher, task, order, far, (near, connection))
+    far.close()
+    with suppress(OSError):
+        os.setpgid(child, child)  # as it does itself: whoever is first
+    before = signal.signal(signal.SIGTERM, lambda signum, frame: _end_all(child))
+    try:
+        return _watched(child, order, near, connection)
+    finally:
+        with suppress(OSError):
+            os.killpg(child, signal.SIGKILL)  # and what it started
+        os.waitpid(child, 0)
+        signal.signal(signal.SIGTERM, before)
+        near.close()
+
+
+def _forked(
+    searcher: Searcher, task: Task, order: Order, far: Connection, others: Iterable[Connection]
+) -> int:
+    """Fork a process that makes a run, sends what became of it and ends; its id."""
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.setpgid(0, 0)
+        for other in others:
+            other.close()
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        try:
+            made = _run(searcher, task, order)
+        except Exception as error:
+            made = Made("", f"it could not be made: {type(error).__name__}: {error}")
+        far.send(made)
+        sys.stdout.flush()
+    finally:
+        os._exit(0)
+
+
+def _watched(child: int, order: Order, near: Connection, connection: Connection) -> Made | None:
+    """What a run's process says, or how it ended; None where the connection to who ordered it is closed."""
+    begin = time.monotonic()
+    while (passed := time.monotonic() - begin) < order.limit:
+        ready = wait([near, connection], min(0.5, order.limit - passed))
+        if connection in ready:  # nothing is sent meanwhile
+            return None
+        if near in ready or _ended(child):  # its end may go unseen where what it started holds the pipe
+            break
+    else:
+        return _too_long(order, passed)
+    with suppress(EOFError, OSError):
+        if near.poll():
+            return near.recv()
+    while (left := begin + order.limit - time.monotonic()) > 0 and not (found := _ended(child)):
+        time.sleep(min(0.05, left))
+    if not found:
+        how = "it closed its connection"
+    elif found.si_code == os.CLD_EXITED:
+        how = f"exit code {found.si_status}"
+    else:
+        how = signal.Signals(found.si_status).name
+    return Made("failed", f"the run's process died ({how})", seconds=time.monotonic() - begin)
+
+
+def _ended(child: int) -> os.waitid_result | None:
+    """How a process ended, None where it goes on; its id is kept."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+
+def _end_all(child: int) -> NoReturn:
+    """End a run's process, what it started, and this one."""
+    with suppress(OSError):
+        os.killpg(child, signal.SIGKILL)
+    os._exit(1)
 
 
 def _run(searcher: Searcher, task: Task, order: Order) -> Made:

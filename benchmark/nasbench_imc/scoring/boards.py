@@ -32,8 +32,9 @@ def split(runs: pd.DataFrame, own: Collection[str] = ()) -> dict[str, np.ndarray
     same runs, the board is of these, whatever they are.
 
     Every other method ranks on its own tasks and seeds, beside all methods that made these runs too, on
-    these runs alone: methods too slow for the whole set do so on one subset. So no score on a board
-    depends on which other methods are on it. Tasks of one's own have boards of their own, by the same
+    these runs alone: methods too slow for the whole set do so on one subset. So on the same runs a score
+    depends on no other method; which runs the main board is of may change where methods that made fewer
+    become the half. Tasks of one's own have boards of their own, by the same
     rule.
 
     Parameters

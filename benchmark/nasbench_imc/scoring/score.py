@@ -295,8 +295,9 @@ def score(logs: Iterable[RunLog], own: Mapping[str, Task] = MappingProxyType({})
     Raises
     ------
     LogError
-        Where there is no log, two logs of one run, a log of another table than its task's, of another
-        version of its task, or one that names a design or a metric that is not its task's.
+        Where there is no log, two logs of one method, task and seed that differ, a log of another table than
+        its task's, of another version of its task, or one that names a design or a metric that is not its
+        task's.
     UnknownNameError
         Where a log's task is not known.
     """
@@ -379,12 +380,25 @@ def _scored(logs: Iterable[RunLog], own: Mapping[str, Task]) -> Iterator[dict[st
         }
 
 
+def _same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two logs are of one run, made twice or copied: they may differ in time alone."""
+    return np.array_equal(one["regret"], other["regret"]) and all(
+        one[name] == other[name] for name in ("searcher", "end", "charged", "proposals", "recommended")
+    )
+
+
 def _collected(rows: Iterable[dict[str, Any]], own: Mapping[str, Task]) -> Scores:
     kept: dict[tuple[str, str, int], dict[str, Any]] = {}
     for row in rows:
         task, method, seed = key = (row["task"], row["method"], row["seed"])
         if key in kept:
-            raise LogError(f"two logs of {method} on {task} with seed {seed}")
+            if _same_run(row, kept[key]):
+                continue
+            versions = "" if row["searcher"] == kept[key]["searcher"] else ", of two versions of the searcher"
+            raise LogError(
+                f"two logs of {method} on {task} with seed {seed}{versions}, and they differ; leave out a "
+                "place that holds one of them, or give the method another name and make its runs again"
+            )
         kept[key] = row
     if not kept:
         raise LogError("no run logs to score")

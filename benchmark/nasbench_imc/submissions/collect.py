@@ -31,7 +31,7 @@ def score_places(places: Sequence[Path], jobs: int = 1) -> Scores:
     ------
     LogError, UnknownNameError, TaskError
         As :func:`nasbench_imc.scoring.score_folder`; also where a place holds no run, or two places hold
-        the same run, or tasks of one name that differ.
+        tasks of one name that differ. A run that two places hold counts once.
     SubmissionError
         Where a submission cannot be read.
     """

@@ -201,6 +201,11 @@ def _manifest(folder: Path, method: str, said: About) -> tuple[Manifest, dict[st
             f"the logs of {method!r} are of {len(searchers)} versions of the searcher; run it anew"
         )
     tasks = tuple(sorted({task for task, _ in runs}))
+    own = sorted(set(tasks) - {task.name for task in all_tasks()})
+    if own:
+        raise SubmissionError(
+            f"{', '.join(own)}: not of the benchmark; only runs on its tasks can be submitted"
+        )
     found = [shipped_task(name) for name in tasks]
     made = Manifest(
         method=method,

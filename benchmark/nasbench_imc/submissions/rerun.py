@@ -27,6 +27,7 @@ from nasbench_imc.errors import (
     UnknownNameError,
 )
 from nasbench_imc.files import replacing
+from nasbench_imc.runs.execute import check_time_limit
 from nasbench_imc.runs.log import MAX_EVENTS, TROUBLE, RunLog, log_path, write_log
 from nasbench_imc.runs.methods import parse_method
 from nasbench_imc.submissions.manifest import member
@@ -120,9 +121,10 @@ def rerun(
     SubmissionError
         Where the submission is refused, or is of another searcher.
     BenchmarkError
-        Where the folder holds logs, a task is not the benchmark's, the searcher cannot be imported, or
-        confinement fails.
+        Where the time limit is not a positive number, the folder holds logs, a task is not the benchmark's,
+        the searcher cannot be imported, or confinement fails.
     """
+    check_time_limit(timeout)
     method = parse_method(source)
     if out.exists() and any(out.iterdir()):
         raise BenchmarkError(f"{out} is not empty; give a new folder")
@@ -384,7 +386,7 @@ class _Answers:
             self.exhausted, reply = "proposals", _error(error)
         except BudgetExhausted as error:
             self.exhausted, reply = "budget", _error(error)
-        except (BenchmarkError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except (BenchmarkError, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
             # With permuted labels the message would tell which design a label stands for.
             told = SearchError("not allowed in a session") if self._relabel else error
             reply = _error(told)

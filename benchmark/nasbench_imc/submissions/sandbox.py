@@ -21,6 +21,7 @@ from pathlib import Path
 import nasbench_imc
 from nasbench_imc.errors import BenchmarkError, TableError
 from nasbench_imc.runs.methods import Method
+from nasbench_imc.runs.runner import ENVIRONMENT
 from nasbench_imc.submissions.pipe import Channel
 from nasbench_imc.suites import Frozen, Task
 from nasbench_imc.tables import files
@@ -41,7 +42,7 @@ _SMALL = (
     "/sys/devices/system/cpu",
 )
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-_PASSED = ("LANG", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PASSED = ("LANG", "LD_LIBRARY_PATH")
 _MAX_STDERR = 4_000  # characters kept of what a process says
 
 
@@ -143,12 +144,11 @@ def process(box: Sandbox) -> Iterator[Searcher]:
         reading, theirs_out = os.pipe()
         theirs_in, writing = os.pipe()
         environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        environment |= {
+        environment |= ENVIRONMENT | {
             "HOME": scratch,
             "MPLCONFIGDIR": scratch,
             "PATH": os.defpath,
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONHASHSEED": "0",
             "PYTHONPATH": str(box.view),  # and no stranger's folder: Python would import from it unconfined
             "TMPDIR": scratch,
         }

@@ -115,7 +115,7 @@ class Task:
     at : str
         Time since programming.
     objectives : tuple of str
-        Metrics to optimise, each in the direction that its table states.
+        Metrics to optimise: accuracy, which is maximised, and costs, which are minimised.
     limits : mapping of str to float
         Cost -> its largest admissible value, in the metric's unit.
     least : mapping of str to float
@@ -275,6 +275,12 @@ class Task:
             for metric in self.metrics:
                 if metric not in bench.metrics:
                     raise unknown("metric", metric, bench.metrics)
+                if metric != "accuracy" and bench.metrics[metric].direction != "minimise":
+                    costs = [name for name, each in bench.metrics.items() if each.direction == "minimise"]
+                    raise UnavailableError(
+                        f"{metric} is not a cost that is minimised, as objectives beside accuracy and limits "
+                        f"are; such are {', '.join(costs)}"
+                    )
         except (UnknownNameError, UnavailableError) as error:
             raise TaskError(f"task {self.name!r} does not fit table {bench.name!r}: {error}") from error
 
@@ -385,9 +391,13 @@ def task(name: str) -> Task:
     UnknownNameError
         Where no task has this name.
     TaskError
-        Where the file is malformed.
+        Where the file is malformed or missing, or is a plan.
     """
-    if isinstance(name, str) and name.endswith(".json") and Path(name).is_file():
+    if isinstance(name, str) and name.endswith(".toml"):
+        raise TaskError(f"{name} is no task file: `nasbench-imc build task {name} --out FILE.json` makes one")
+    if isinstance(name, str) and name.endswith(".json"):
+        if not Path(name).is_file():
+            raise TaskError(f"there is no task file {name}")
         return Task.from_json(Path(name).read_text(encoding="utf-8", errors="replace"), name)
     return shipped_task(name)
 

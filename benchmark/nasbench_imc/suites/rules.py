@@ -26,7 +26,12 @@ _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")
 
 def rules(made: Task) -> Iterator[tuple[bool, str]]:
     """Each rule as whether it is kept and what it says; a rule relies on those before it."""
-    frozen = made.frozen
+    yield from rules_of_statement(made)
+    yield from _rules_of_frozen(made)
+
+
+def rules_of_statement(made: Task) -> Iterator[tuple[bool, str]]:
+    """The rules of all but what is frozen."""
     for name in ("name", "track", "suite", "table", "table_version", "table_sha256", "at"):
         yield isinstance(getattr(made, name), str), f"{name} must be a string"
     yield bool(_NAME.fullmatch(made.name)), f"name {made.name!r} must be words joined by /"
@@ -86,6 +91,10 @@ def rules(made: Task) -> Iterator[tuple[bool, str]]:
         made.checkpoints == tuple(sorted(set(made.checkpoints))) and made.budget in made.checkpoints[-1:],
         "checkpoints must rise and end at the budget",
     )
+
+
+def _rules_of_frozen(made: Task) -> Iterator[tuple[bool, str]]:
+    frozen = made.frozen
     for name in ("best", "worst", "best_hypervolume", "noise_floor", "margin", "reachable_regret"):
         yield _is_number(getattr(frozen, name)), f"frozen {name} must be a number"
     if made.goal == "cost":

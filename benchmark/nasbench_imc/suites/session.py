@@ -77,9 +77,6 @@ class Session:
         self.charged: float = 0
         self.proposals = 0
         self._bench = bench
-        self._maximised = frozenset(
-            name for name in task.objectives if bench.metrics[name].direction == "maximise"
-        )
         self._costs = tuple(
             name for name in dict.fromkeys((*COMMON_COSTS, *task.metrics)) if name != "accuracy"
         )
@@ -201,7 +198,7 @@ class Session:
         return price, Observation(
             design,
             MappingProxyType(values),
-            tuple(-values[name] if name in self._maximised else values[name] for name in task.objectives),
+            tuple(-values[name] if name == "accuracy" else values[name] for name in task.objectives),
             task.is_feasible(values),
             price,
             level,

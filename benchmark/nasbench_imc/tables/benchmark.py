@@ -309,7 +309,7 @@ class Benchmark:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process reads the file again: neither its contents nor a handle are pickled."""
-        return Benchmark, (files.TableFile(self._path, self.sha256, self.official),)
+        return _read_again, (files.TableFile(self._path, self.sha256, self.official),)
 
     def __repr__(self) -> str:
         return (
@@ -928,6 +928,13 @@ def _compressions(file: h5py.File) -> tuple[tuple[int, float], ...]:
 
 def _compression_text(weight_bits: int, sparsity: float) -> str:
     return f"weight_bits={weight_bits}, sparsity={sparsity}"
+
+
+def _read_again(source: files.TableFile) -> Benchmark:
+    """The table of a file that must be what it was."""
+    if files.file_sha256(source.path) != source.sha256:
+        raise TableError(f"{source.path} has changed since it was loaded; load the table again")
+    return Benchmark(source)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

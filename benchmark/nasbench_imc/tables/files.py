@@ -51,7 +51,9 @@ def file_sha256(path: Path) -> str:
 
 
 def find(name: str) -> TableFile:
-    """Locate and verify a table: ``$NASBENCH_IMC_DATA``, then the package, then the repository.
+    """Locate and verify a table: in the package, else in the repository that it was installed from.
+
+    Where ``$NASBENCH_IMC_DATA`` is set, that folder alone is looked into.
 
     Raises
     ------
