@@ -330,6 +330,9 @@ def test_sentences_say_what_was_planted(found):
     assert "4 bits and sparsity 0.5 and 8 bits and sparsity 0.5 add under 0.1 %" in text[3]
     assert "lose most on" in text[4]
     assert f"measured on {len(SEEDED)} networks" in text[5]
+    shift = only(found.noise, chip=DIGITAL)["seed_shift"]
+    assert f"all networks together from seed to seed by {shift:.2f} and " in text[5]
+    assert not any("Training seeds" in line for line in found.missing)
     taus = found.fidelity.groupby("fidelity", sort=False)["tau"].mean()
     enough = taus.index[np.flatnonzero(taus >= 0.9 * taus["draws-8"])[0]]
     assert enough not in ("curve-0", "curve-1")  # their noise is planted
@@ -380,7 +383,7 @@ def test_the_command_writes_a_page_of_a_pilot_of_seven_that_says_what_it_lacks(
 
 def test_a_table_of_one_seed_says_so(tmp_path, evaluation):
     made = facts(packed(tmp_path, evaluation, CODES[::12], lambda code: (0,)))
-    assert any("only seed 0" in line for line in made.missing)
+    assert "Training seeds: 0 only, of 0 to 2, so the noise of training is unknown." in made.missing
     assert made.noise["seed_sd"].isna().all()
     text = readme(made, None)
     assert "the noise of training is unknown" in text

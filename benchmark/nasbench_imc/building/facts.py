@@ -60,6 +60,7 @@ RESOLVED = 2.0
 LEVEL = 0.9
 RESAMPLES = 1_000
 
+_SEEDS = 3  # with which networks of a full table were trained
 _COMPRESSIONS = ((8, 0.0), (4, 0.0), (8, 0.5), (4, 0.5))  # of a full table
 
 _KINDS: tuple[Kind, Kind] = ("score", "search")
@@ -674,9 +675,10 @@ def missing(bench: Benchmark, chips: Sequence[str], held: pd.DataFrame) -> tuple
         have = held["family"].value_counts()
         parts = [f"{have.get(name, 0):,} of {whole[name]:,} {name}" for name in FAMILIES]
         found.append(f"Networks: {len(held):,} of {len(space):,} ({', '.join(parts)}).")
-    again = {seed: len(bench.trained(seed)) for seed in bench.training_seeds[1:]}
-    if not again:
-        found.append("Training seeds: only seed 0, so the noise of training is unknown.")
+    seeds = bench.training_seeds
+    if len(seeds) < _SEEDS:
+        unknown = ", so the noise of training is unknown" if len(seeds) == 1 else ""
+        found.append(f"Training seeds: {' and '.join(map(str, seeds))} only, of 0 to {_SEEDS - 1}{unknown}.")
     named = bench.hardware.index[bench.hardware["reference"] != ""]
     for chip in named.difference(list(chips), sort=False):
         found.append(f"Reference chip `{chip}`: no accuracy at {AT}.")

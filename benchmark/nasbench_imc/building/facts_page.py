@@ -140,7 +140,9 @@ _METHOD = f"""\
 - Equal energy: a network's accuracy minus the mean of the CNNs (of those of `c` alone, of the networks mostly
   `c`) whose energy on the same configuration is within a factor {MATCH}. Intervals: {LEVEL:.0%} percentile
   bootstrap over the networks so matched, with a seeded generator; those beside them are taken as given.
-- Noise of training is over seeds of one network and holds the noise of draws with it. A draw has devices and
+- Noise of training is over seeds of one network and holds the noise of draws with it. The networks of a seed
+  share a super-network, so they shift together: the SD of these shifts, which rank none above another, stands
+  apart. A draw has devices and
   images of its own. Two networks are told apart where they differ by more than {RESOLVED:g} standard errors
   of a difference, of draws by the error of these networks' own draws; of equal networks {CHANCE:.1%} would
   be. The score labels of the best {BEST:.0%} hold noise too, and so does their spread.
@@ -285,7 +287,9 @@ def _say_noise(facts: Facts) -> list[str]:
     if len(seeds):
         said.append(
             f"Trainings of one network differ by an SD of {digital['seed_sd'].max():.2f} points digitally "
-            f"and {_span(seeds)} on the chips, measured on {chips['seed_networks'].max()} networks."
+            f"and {_span(seeds)} on the chips, measured on {chips['seed_networks'].max()} networks, and all "
+            f"networks together from seed to seed by {digital['seed_shift'].max():.2f} and "
+            f"{_span(chips['seed_shift'])}."
         )
     else:
         said.append("No network was trained with two seeds: the noise of training is unknown.")
@@ -425,7 +429,7 @@ def _compression_table(facts: Facts) -> str:
 
 
 def _noise_table(facts: Facts) -> str:
-    points = ("seed_sd", "draw_sd", "draw_error", "best_sd", "best_range", "best_error")
+    points = ("seed_sd", "seed_shift", "draw_sd", "draw_error", "best_sd", "best_range", "best_error")
     rows = [
         (
             _chip(row["chip"]),
@@ -437,6 +441,7 @@ def _noise_table(facts: Facts) -> str:
     header = (
         "chip",
         "SD, trainings",
+        "shift, seeds",
         "SD, one draw",
         "error, all draws",
         f"SD, best {BEST:.0%}",
