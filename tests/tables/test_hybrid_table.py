@@ -3,6 +3,7 @@
 import pickle
 import random
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -130,6 +131,31 @@ def test_flipped_bits_anywhere_give_the_right_numbers_or_an_error(bench, table, 
         else:
             assert all(np.array_equal(a, b) for a, b in zip(read, expected_values, strict=True)), position
     assert refused > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "axes"),
+    [
+        ("training/seconds", "tramning_seed architecture epoch"),
+        ("score/accuracy_digital", "architecture training_seed"),
+        ("cost/energy", "compression class"),
+        ("proxy/snip", "class hardware"),
+    ],
+)
+def test_axes_that_are_not_those_of_the_values_are_refused(inheriting, tmp_path, monkeypatch, name, axes):
+    """No checksum is over attributes."""
+    copy = tmp_path / "hybrid.h5"
+    copy.write_bytes((inheriting / "hybrid.h5").read_bytes())
+    with h5py.File(copy, "r+") as file:
+        file[name].attrs["axes"] = axes
+    monkeypatch.setenv(files.DATA_VARIABLE, str(tmp_path))
+    bench = nbi.load("hybrid")
+    asks = [
+        lambda: bench.training(bench.architectures[0]),
+        lambda: bench.array(["accuracy_digital", "energy", "proxy_snip"]),
+    ]
+    with pytest.raises(TableError, match=rf"damaged: {name} has axes '{axes}' and shape"):
+        asks[not name.startswith("training")]()
 
 
 # ---- accuracy -----------------------------------------------------------------------------------------

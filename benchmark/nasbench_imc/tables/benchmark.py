@@ -823,8 +823,26 @@ class Benchmark:
         if path not in self._columns:
             with self._open() as file:
                 axes = tuple(str(file[path].attrs["axes"]).split())
-                self._columns[path] = _Column(axes, _read(file[path], self._path))
+                column = _Column(axes, _read(file[path], self._path))
+            self._check_axes(path, column)
+            self._columns[path] = column
         return self._columns[path]
+
+    def _check_axes(self, path: str, column: _Column) -> None:
+        """Raise TableError where what a dataset says of its axes is not so: no checksum is over that."""
+        lengths = {
+            "class": len(self._representatives),
+            "architecture": len(self._codes),
+            "hardware": len(self.hardware_ids),
+            "compression": len(self.compressions),
+            "training_seed": len(self.training_seeds),
+        }
+        shape = column.values.shape
+        fit = [lengths.get(axis) == n or axis == "epoch" for axis, n in zip(column.axes, shape, strict=False)]
+        if len(column.axes) != len(shape) or not all(fit):
+            raise TableError(
+                f"{self._path} is damaged: {path} has axes {' '.join(column.axes)!r} and shape {shape}"
+            )
 
     def _column(self, name: str, selection: Selection) -> _Column:
         """A stored metric, at the compression and training seed and of the labels selected."""
