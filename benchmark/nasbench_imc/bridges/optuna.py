@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nasbench_imc.bridges.designs import to_design
 from nasbench_imc.bridges.extra import imported_for_bridge
@@ -20,11 +20,6 @@ with imported_for_bridge("Optuna"):
 
 if TYPE_CHECKING:
     from nasbench_imc.suites import Observation, Session, Task
-
-#: Attribute of a trial that holds how far it is beyond the task's limits.
-ATTRIBUTE = "violations"
-
-_HAS_CONSTRAINTS = hasattr(optuna.trial.Trial, "set_constraint")  # since Optuna 5
 
 
 def distributions(task: Task) -> dict[str, BaseDistribution]:
@@ -46,9 +41,8 @@ def objective(session: Session) -> Callable[[optuna.Trial], float | tuple[float,
 
     A trial suggests every variable of the domain. Where its costs break a limit it is pruned and not
     queried, with its violations as constraints; else its value is what
-    :func:`~nasbench_imc.bridges.logged` makes of the observation. Constraints reach samplers by
-    ``trial.set_constraint`` or, before Optuna 5, by ``constraints_func=constraints``. The objective
-    raises BudgetExhausted when the budget is spent.
+    :func:`~nasbench_imc.bridges.logged` makes of the observation. The objective raises BudgetExhausted when
+    the budget is spent.
     """
     task = session.task
     space = distributions(task)
@@ -71,24 +65,13 @@ def objective(session: Session) -> Callable[[optuna.Trial], float | tuple[float,
     return evaluate
 
 
-def constraints(trial: optuna.trial.FrozenTrial) -> tuple[float, ...]:
-    """The violations of a trial, 0 or less where it keeps the limits: a sampler's ``constraints_func``.
-
-    Needed before Optuna 5 alone; later ones find the constraints of :func:`objective` by themselves.
-    """
-    return tuple(trial.user_attrs.get(ATTRIBUTE, {}).values())
-
-
 def finished_trial(task: Task, seen: Observation) -> optuna.trial.FrozenTrial:
     """An observation as a trial, for ``study.add_trial``."""
-    broken = violations(task, seen.values)
-    constrained: dict[str, Any] = {"constraints": broken} if _HAS_CONSTRAINTS else {}
     return optuna.trial.create_trial(
         params=task.domain.values(seen.design),
         distributions=distributions(task),
         values=list(logged(task, seen)),
-        user_attrs={ATTRIBUTE: broken},
-        **constrained,
+        constraints=violations(task, seen.values),
     )
 
 
@@ -114,10 +97,8 @@ def run_optuna(session: Session, sampler: optuna.samplers.BaseSampler) -> None:
 
 
 def _constrain(trial: optuna.Trial, broken: dict[str, float]) -> None:
-    trial.set_user_attr(ATTRIBUTE, broken)
-    if _HAS_CONSTRAINTS:
-        for metric, value in broken.items():
-            trial.set_constraint(metric, value)
+    for metric, value in broken.items():
+        trial.set_constraint(metric, value)
 
 
 @contextmanager
