@@ -153,6 +153,13 @@ def breaks_sessions(session, rng):
     type(session).query = broken
 
 
+def uses_torch(session, rng):
+    import torch
+
+    domain = session.task.domain
+    session.query(domain.random(np.random.default_rng(int(torch.randint(2**31, ())))))
+
+
 def leaves_a_thread(session, rng):
     """Which ends the process later, if it can."""
     threading.Timer(0.5, os._exit, (1,)).start()

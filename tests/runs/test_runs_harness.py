@@ -108,6 +108,62 @@ def test_a_run_knows_nothing_of_those_before_it(tmp_path: Path) -> None:
     assert {log.charged for log in read_logs(tmp_path) if log.method != "searchers.breaks_sessions"} == {1}
 
 
+def test_a_searcher_that_starts_threads_when_it_is_imported(tmp_path: Path) -> None:
+    """Which a forked process would lack: its runs have a fresh one each."""
+    path = tmp_path / "threads.py"
+    path.write_text(
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "POOL = ThreadPoolExecutor(1)\nPOOL.submit(int).result()\nSEEN = []\n"
+        "def search(session, rng):\n"
+        "    SEEN.append(POOL.submit(session.task.domain.random, rng).result())\n"
+        "    for design in SEEN:\n        session.query(design)\n"
+    )
+    methods = [find_method(f"{path}:search"), searcher("slow")]
+    report = run_all(methods, [TASK], range(3), tmp_path / "out", timeout=30.0, progress=False)
+    assert (report.done, report.troubled) == (6, ())
+    assert {log.charged for log in read_logs(tmp_path / "out")} == {1}
+
+
+def test_a_process_that_ended_between_two_runs_is_not_the_next_ones_fault() -> None:
+    runners = runner.Runners(1)
+    method = searcher("returns")
+    order = runner.Order(runner.Sent.of(method), runner.Posed.of(TASK), 0, 60.0)
+    assert runners.make(order).end == "finished"
+    (child,) = psutil.Process().children()
+    child.kill()
+    child.wait()
+    assert runners.make(order).end == "finished"
+    runners.close()
+
+
+def test_what_runs_print_is_printed_once(tmp_path: Path) -> None:
+    path = tmp_path / "talks.py"
+    path.write_text("print('imported')\ndef search(session, rng):\n    print('run', session.seed)\n")
+    command = [COMMAND, "run", "--methods", f"{path}:search", "--task", TASK.name, "--seeds", "5"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [*command, "--jobs", "1", "--quiet", "--out", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+    )
+    said = done.stdout.splitlines()
+    assert [said.count(f"run {seed}") for seed in range(5)] == [1] * 5
+    assert (
+        said.count("imported") <= 4
+    )  # thrice in the command, which asks what it is for, once in its process
+
+
+def test_torch_draws_anew_in_each_run(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    path = tmp_path / "draws.py"
+    path.write_text("import torch\n" + FILE.read_text().replace("from __future__ import annotations\n", ""))
+    method = find_method(f"{path}:uses_torch")
+    run_all([method], [TASK], range(3), tmp_path / "out", progress=False)
+    assert len({str(log.events) for log in read_logs(tmp_path / "out")}) == 3
+
+
 def test_a_lost_run_took_the_time_that_it_took(tmp_path: Path) -> None:
     """Not its time limit: the median of these is shown as a method's overhead."""
     run_all([searcher("leaves")], [TASK], [0], tmp_path, timeout=500.0, progress=False)
@@ -249,6 +305,10 @@ def test_a_folder_that_may_not_be_written_costs_no_run(
     monkeypatch.setattr("nasbench_imc.runs.harness.Runners", None)
     with pytest.raises(PermissionError, match="Permission denied"):
         run_all([searcher("returns")], [TASK], range(3), tmp_path / "out", progress=False)
+    monkeypatch.undo()
+    run_all([searcher("returns")], [TASK], range(3), tmp_path / "out", progress=False)
+    monkeypatch.setattr("nasbench_imc.runs.harness.tempfile.TemporaryFile", refuse)
+    assert run_all([searcher("returns")], [TASK], range(3), tmp_path / "out", progress=False).skipped == 3
 
 
 def test_place_of_one_log_is_taken(tmp_path: Path) -> None:

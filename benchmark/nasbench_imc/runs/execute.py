@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -32,12 +33,20 @@ def searcher_rng(task: Task, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(task.name.encode("utf-8"))])
 
 
+def seed_globals(seed: int) -> None:
+    """Seed the global generators of ``random``, NumPy and, where it is loaded, PyTorch, which some use."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(seed)
+
+
 def execute(
     searcher: Searcher, name: str, task: Task, seed: int, timeout: float, *, fingerprint: str = ""
 ) -> RunLog:
     """Run a searcher and keep what it did, however it ends.
 
-    The global generators of ``random`` and NumPy are seeded too, since some searchers use them.
+    Global generators are seeded too (:func:`seed_globals`).
 
     Parameters
     ----------
@@ -60,8 +69,7 @@ def execute(
     """
     bench = task.load_table()
     error = ""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
+    seed_globals(seed)
     with task.session(seed) as session:
         start = time.perf_counter()
         try:

@@ -149,14 +149,14 @@ def run_all(
         )
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out):
-        pass  # a folder that may not be written is noticed before any run is made
     keep_own_tasks(tasks, out)
     searchers = {method.name: Sent.of(method) for method in methods}
     before = {job: _found(job, out, searchers[job.method.name].fingerprint, retry_failed) for job in wanted}
     waiting = {job: None for job, found in before.items() if found is None}
     outcomes = {job: found for job, found in before.items() if found is not None and job not in waiting}
     if waiting:
+        with tempfile.TemporaryFile(dir=out):
+            pass  # a folder that may not be written is noticed before any run is made
         posed = {task: Posed.of(task) for task in tasks}
         orders = {
             job: Order(searchers[job.method.name], posed[job.task], job.seed, timeout) for job in waiting

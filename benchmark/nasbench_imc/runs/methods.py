@@ -81,7 +81,8 @@ class Method:
     def fingerprint(self) -> str:
         """SHA-256 of the file that holds the searcher; empty where there is no such file.
 
-        Of a module in a package it is of all modules of the package, since they may be parts of the searcher.
+        Of a package, or a module of one, it is of all modules of the package, since they may be parts of the
+        searcher.
         What the reference searchers share is of this package, whose version the logs name.
         """
         place = self.source.rpartition(":")[0]
@@ -89,10 +90,12 @@ class Method:
         if not origin or not Path(origin).is_file():
             return ""
         package = place.partition(".")[0]
-        if place.endswith(".py") or package in (place, _BASELINES):
+        alone = package == place and Path(origin).name != "__init__.py"
+        if place.endswith(".py") or alone or package == _BASELINES:
             return file_sha256(Path(origin))
         folder = Path(origin).parents[place.count(".") - (Path(origin).name != "__init__.py")]
-        parts = {path.relative_to(folder).as_posix(): file_sha256(path) for path in folder.rglob("*.py")}
+        files = [path for path in folder.rglob("*.py") if path.is_file()]
+        parts = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
         return sha256(
             "".join(f"{part} {name}\n" for name, part in sorted(parts.items())).encode()
         ).hexdigest()

@@ -2,8 +2,9 @@
 
 Each imports searchers and reads tables once, and forks a process for each run, which answers with the packed
 log. So whatever a run does to its process, or keeps in a module, ends with it: neither a later run nor the
-number of processes makes a difference. What importing a searcher does stays. The same serves runs on this
-machine and on the workers of a cluster.
+number of processes makes a difference. What importing a searcher does stays; a process in which it started
+threads is not forked, but makes one run and is replaced. The same serves runs on this machine and on the
+workers of a cluster.
 """
 
 from __future__ import annotations
@@ -236,7 +237,11 @@ class _Runner:
     def make(self, order: Order) -> Made:
         begin = time.monotonic()
         try:
-            made = self._begun(order)
+            try:
+                made = self._begun(order)
+            except _Lost:  # it ended between two runs, which is not the next one's doing
+                self._end()
+                made = self._begun(order)
             begin = time.monotonic()
             if made is None:
                 made = self._answer(order.limit + ENDING)
@@ -301,7 +306,7 @@ class _Runner:
             code = self._process.wait(GRACE)
         except subprocess.TimeoutExpired:
             return _Lost("it closed its connection")
-        return _Lost(signal.Signals(-code).name if code < 0 else f"exit code {code}")
+        return _Lost(_signal_name(-code) if code < 0 else f"exit code {code}")
 
     def _end(self) -> None:
         with self._lock:
@@ -352,10 +357,18 @@ def serve(pipe: int, parent: int) -> None:
             connection.send(Made("", f"it could not be made: {type(error).__name__}: {error}"))
             continue
         connection.send(None)  # what loading took is not the searcher's time
+        if _threads() > 2:  # this one and the one that watches the parent: locks of others would stay locked
+            connection.send(_run(searcher, task, order))
+            return
         made = _apart(searcher, task, order, connection)
         if made is None:
             return
         connection.send(made)
+
+
+def _threads() -> int:
+    """Threads of this process, those of libraries included."""
+    return len(os.listdir("/proc/self/task"))
 
 
 @cache
@@ -398,6 +411,8 @@ def _forked(
 ) -> int:
     """Fork a process that makes a run, sends what became of it and ends; its id."""
     parent = os.getpid()
+    sys.stdout.flush()  # else both would write what is held back
+    sys.stderr.flush()
     child = os.fork()
     if child:
         return child
@@ -405,13 +420,13 @@ def _forked(
         os.setpgid(0, 0)
         for other in others:
             other.close()
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        threading.Thread(target=_end_with, args=(parent, True), daemon=True).start()
         try:
             made = _run(searcher, task, order)
         except Exception as error:
             made = Made("", f"it could not be made: {type(error).__name__}: {error}")
-        far.send(made)
         sys.stdout.flush()
+        far.send(made)
     finally:
         os._exit(0)
 
@@ -437,7 +452,7 @@ def _watched(child: int, order: Order, near: Connection, connection: Connection)
     elif found.si_code == os.CLD_EXITED:
         how = f"exit code {found.si_status}"
     else:
-        how = signal.Signals(found.si_status).name
+        how = _signal_name(found.si_status)
     return Made("failed", f"the run's process died ({how})", seconds=time.monotonic() - begin)
 
 
@@ -459,8 +474,17 @@ def _run(searcher: Searcher, task: Task, order: Order) -> Made:
     return Made(log.end, log.error, log.charged, pack_log(log))
 
 
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it has ended, whatever a searcher is doing."""
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time one
+        return f"signal {number}"
+
+
+def _end_with(parent: int, group: bool = False) -> None:
+    """End this process, or its group, when the one that started it has ended, whatever it is doing."""
     while os.getppid() == parent:
         time.sleep(1.0)
+    if group:
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)

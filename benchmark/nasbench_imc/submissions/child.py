@@ -123,24 +123,19 @@ def main() -> None:
 
 def _run(channel: Channel, order: Mapping[str, Any]) -> dict[str, str]:
     """Run a searcher; how it ended, which the runner checks against what it saw."""
-    import random
-
-    import numpy as np
-
     from nasbench_imc.errors import BenchmarkError, BudgetExhausted, ProposalsExhausted
-    from nasbench_imc.runs.execute import searcher_rng
+    from nasbench_imc.runs.execute import searcher_rng, seed_globals
     from nasbench_imc.runs.methods import Method
     from nasbench_imc.suites import Task
 
     task, seed = Task.from_json(order["task"], "the task of a run"), order["seed"]
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
     sys.path += order["imports"]
     try:
         searcher = Method(*order["method"]).load()
     except BenchmarkError as error:
         return {"unloadable": str(error)[:MAX_ERROR_TEXT]}
     channel.send({"ready": True})
+    seed_globals(seed)
     try:
         searcher(PipedSession(channel, task, seed), searcher_rng(task, seed))  # type: ignore[arg-type]
     except ProposalsExhausted:
