@@ -58,9 +58,21 @@ def test_task_agrees_with_its_name(name: str) -> None:
     assert len(task.domain) == architectures * choices
 
 
-@pytest.mark.parametrize("name", ["", "nb201", "nb201/sram-digital/S-acuracy", "no.json", None, 3, [], 1.5])
+@pytest.mark.parametrize("name", ["", "nb201", "nb201/sram-digital/S-acuracy", None, 3, [], 1.5])
 def test_unknown_task(name: Any) -> None:
     with pytest.raises(nbi.UnknownNameError, match=r"unknown task.*(nb201|hybrid)/"):
+        nbi.task(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no.json", r"there is no task file no\.json"),
+        ("mine.toml", r"`nasbench-imc build task mine\.toml --out"),
+    ],
+)
+def test_what_is_no_task_file(name: str, message: str) -> None:
+    with pytest.raises(nbi.TaskError, match=message):
         nbi.task(name)
 
 
