@@ -113,6 +113,7 @@ def test_a_searcher_that_starts_threads_when_it_is_imported(tmp_path: Path) -> N
     path = tmp_path / "threads.py"
     path.write_text(
         "from concurrent.futures import ThreadPoolExecutor\n"
+        "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
         "POOL = ThreadPoolExecutor(1)\nPOOL.submit(int).result()\nSEEN = []\n"
         "def search(session, rng):\n"
         "    SEEN.append(POOL.submit(session.task.domain.random, rng).result())\n"

@@ -82,8 +82,7 @@ class Method:
         """SHA-256 of the file that holds the searcher; empty where there is no such file.
 
         Of a package, or a module of one, it is of all modules of the package, since they may be parts of the
-        searcher.
-        What the reference searchers share is of this package, whose version the logs name.
+        searcher. What the reference searchers share is of this package, whose version the logs name.
         """
         place = self.source.rpartition(":")[0]
         origin = place if place.endswith(".py") else _origin(place)

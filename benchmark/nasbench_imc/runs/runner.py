@@ -358,8 +358,10 @@ def serve(pipe: int, parent: int) -> None:
             continue
         connection.send(None)  # what loading took is not the searcher's time
         if _threads() > 2:  # this one and the one that watches the parent: locks of others would stay locked
-            connection.send(_run(searcher, task, order))
-            return
+            alone = _run(searcher, task, order)
+            sys.stdout.flush()
+            connection.send(alone)
+            os._exit(0)  # without waiting for these threads
         made = _apart(searcher, task, order, connection)
         if made is None:
             return
@@ -445,8 +447,8 @@ def _watched(child: int, order: Order, near: Connection, connection: Connection)
     with suppress(EOFError, OSError):
         if near.poll():
             return near.recv()
-    while (left := begin + order.limit - time.monotonic()) > 0 and not (found := _ended(child)):
-        time.sleep(min(0.05, left))
+    while not (found := _ended(child)) and time.monotonic() < begin + order.limit:
+        time.sleep(0.05)
     if not found:
         how = "it closed its connection"
     elif found.si_code == os.CLD_EXITED:
