@@ -212,6 +212,12 @@ def test_score_pairs(call: Call, logs: Path) -> None:
     assert "or of another sign than the sum of signed ranks" in shown
 
 
+def test_commands_that_need_no_data_frame_import_none() -> None:
+    code = "import sys; from nasbench_imc.cli import table, common; print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "False", done.stderr
+
+
 def test_names_from_logs_reach_the_terminal_printable(call: Call, logs: Path, tmp_path: Path) -> None:
     for log in list(read_logs(logs))[:2]:
         write_log(replace(log, method="evil\x1b[2J"), tmp_path / f"{log.seed}.jsonl.gz")

@@ -196,9 +196,9 @@ def _say_correlation(facts: Facts) -> list[str]:
     within = frame.dropna(subset=["tau_digital_top", "tau_labels_top"])
     digital, labels = (within[f"tau_{what}_top"] for what in ("digital", "labels"))
     top = [
-        f"The {TOP:.0%} that digital accuracy on validation images chooses it ranks for the hardware with a "
-        f"tau of {digital.median():.2f} in the median ({_span(digital)}); the {TOP:.0%} that search labels "
-        f"of the hardware choose these rank with {labels.median():.2f} ({_span(labels)})."
+        f"Within the best {TOP:.0%} by digital accuracy on validation images its tau to the score label is "
+        f"{digital.median():.2f} in the median ({_span(digital)}); within the best {TOP:.0%} by search "
+        f"labels of the hardware theirs is {labels.median():.2f} ({_span(labels)})."
     ]
     return [
         f"Kendall's tau of digital accuracy to accuracy on hardware at {AT}, over {len(frame)} accuracy "

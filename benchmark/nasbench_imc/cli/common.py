@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from nasbench_imc.leaderboard.text import printable
+from nasbench_imc.printable import printable
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 

@@ -20,7 +20,7 @@ from nasbench_imc.cli.common import (
 )
 from nasbench_imc.errors import LogError, SubmissionError
 from nasbench_imc.files import replacing
-from nasbench_imc.leaderboard.text import printable
+from nasbench_imc.printable import printable
 from nasbench_imc.suites.rules import SUITES
 
 #: Runs below which a bootstrap's interval of their mean is too narrow to be relied on.

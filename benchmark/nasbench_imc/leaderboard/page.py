@@ -13,6 +13,7 @@ from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.files import replacing
 from nasbench_imc.leaderboard import text
 from nasbench_imc.leaderboard.columns import fixed, lines, seconds, short_names
+from nasbench_imc.printable import printable
 from nasbench_imc.runs.log import TROUBLE
 from nasbench_imc.scoring import Board, Scores
 from nasbench_imc.scoring.compare import shared_ranks
@@ -106,7 +107,7 @@ def _render(scores: Scores, tiers: Mapping[str, str] | None) -> str:
             {task.table: task.load_table() for task in scores.tasks}.values(), key=lambda bench: bench.name
         ),
         package=__version__,
-        printable=text.printable,
+        printable=printable,
     )
 
 
@@ -342,5 +343,5 @@ def _failures(scores: Scores) -> list[_Failure]:
 
 def _shortened(error: str) -> str:
     """The end of an error's text, where its message is, without control characters."""
-    lines = "\n".join(text.printable(line) for line in error.strip().splitlines())
+    lines = "\n".join(printable(line) for line in error.strip().splitlines())
     return lines if len(lines) <= MAX_ERROR_LENGTH else "... " + lines[-MAX_ERROR_LENGTH:]

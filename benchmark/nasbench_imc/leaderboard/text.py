@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nasbench_imc.leaderboard.columns import Column, Line, columns, exact, lines
+from nasbench_imc.printable import printable
 from nasbench_imc.runs.log import TROUBLE
 from nasbench_imc.scoring import Board, Scores
 from nasbench_imc.scoring.compare import least_pairs
@@ -382,11 +383,6 @@ def _latex_table(board: Board, tiers: Mapping[str, str] | None) -> str:
             "",
         ]
     )
-
-
-def printable(text: str) -> str:
-    """A name or message on one line, without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def escape_markdown(text: str) -> str:

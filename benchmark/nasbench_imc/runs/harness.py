@@ -153,7 +153,7 @@ def run_all(
     searchers = {method.name: Sent.of(method) for method in methods}
     before = {job: _found(job, out, searchers[job.method.name].fingerprint, retry_failed) for job in wanted}
     waiting = {job: None for job, found in before.items() if found is None}
-    outcomes = {job: found for job, found in before.items() if found is not None and job not in waiting}
+    outcomes = {job: found for job, found in before.items() if found is not None}
     if waiting:
         with tempfile.TemporaryFile(dir=out):
             pass  # a folder that may not be written is noticed before any run is made
