@@ -279,6 +279,18 @@ def test_a_malformed_plan(tmp_path: Path, text: str, message: str) -> None:
         ({"limits": {"throughput": 0.5}}, "throughput is not a cost that is minimised, .* energy, "),
         ({"limits": {"enrgy": 0.5}}, "unknown metric 'enrgy'; did you mean 'energy'"),
         ({"at": "1y"}, "unknown time '1y'"),
+        (
+            {"objectives": ("accuracy", "energy_adc")},
+            "energy_adc is 0 on some hardware .* are positive there",
+        ),
+        (
+            {
+                "hardware": ("sram-digital-r64", "sram-digital-r128"),
+                "objectives": ("energy_adc",),
+                "least": {"accuracy": 0.1},
+            },
+            "energy_adc is 0 on some hardware of the plan",
+        ),
     ],
 )
 def test_a_plan_that_is_no_task(bench: nbi.Benchmark, changes: dict[str, Any], message: str) -> None:

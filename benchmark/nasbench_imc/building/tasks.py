@@ -518,8 +518,21 @@ class _Designs:
         return np.concatenate([part.ravel() for part in parts]).astype(float)
 
     def costs(self, names: tuple[str, ...]) -> np.ndarray:
-        """(N, len(names))"""
-        return np.column_stack([self.column(name) for name in names])
+        """(N, len(names))
+
+        Raises
+        ------
+        TaskError
+            Where one is not positive, since costs enter by their logarithm.
+        """
+        found = np.column_stack([self.column(name) for name in names])
+        for name, values in zip(names, found.T, strict=True):
+            if not (values > 0).all():
+                raise TaskError(
+                    f"{name} is {values.min():g} on some hardware of the plan, and costs enter by their "
+                    "logarithm; choose costs that are positive there"
+                )
+        return found
 
     def admitted(self, limits: Mapping[str, float]) -> np.ndarray:
         """Which designs keep limits on costs, (N,), bool."""
@@ -610,7 +623,7 @@ def _freeze_cost(task: Task, designs: _Designs) -> Frozen:
     """The objective by its log10; a design is feasible by search labels when it is chosen, by score labels
     when it is scored."""
     (objective,) = task.objectives
-    cost, accuracy = np.log10(designs.column(objective)), designs.column("accuracy")
+    cost, accuracy = np.log10(designs.costs((objective,))[:, 0]), designs.column("accuracy")
     least, noise = task.least["accuracy"], designs.noise()
     admitted = designs.admitted(task.limits)
     feasible = admitted & (accuracy >= least)

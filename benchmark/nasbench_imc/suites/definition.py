@@ -11,12 +11,12 @@ from functools import cache, cached_property
 from importlib import resources
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from nasbench_imc import spaces
 from nasbench_imc.design import Design
 from nasbench_imc.errors import TaskError, UnavailableError, UnknownNameError, unknown
+from nasbench_imc.readonly import read_only
 from nasbench_imc.suites.domain import Domain
 from nasbench_imc.suites.rules import SUITES, rules
 
@@ -334,7 +334,7 @@ def _all_tasks() -> Mapping[str, Task]:
         for entry in folder.iterdir()
         if entry.name.endswith(".json")
     ]
-    return MappingProxyType({made.name: made for made in sorted(found, key=lambda made: made.name)})
+    return read_only({made.name: made for made in sorted(found, key=lambda made: made.name)})
 
 
 def tasks(suite: str | None = None) -> list[Task]:
@@ -409,4 +409,4 @@ def _no_constant(name: str) -> float:
 def _immutable(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
-    return MappingProxyType(value) if isinstance(value, dict) else value
+    return read_only(value) if isinstance(value, dict) else value

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType, TracebackType
+from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nasbench_imc.design import Design
 from nasbench_imc.errors import BudgetExhausted, ProposalsExhausted, SearchError, unknown
+from nasbench_imc.readonly import read_only
 from nasbench_imc.tables.fidelity import fidelity_label
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Observation:
     """
 
     design: Design
-    values: Mapping[str, float]
+    values: Mapping[str, float] = field(hash=False)
     objectives: tuple[float, ...]
     feasible: bool
     cost_charged: float
@@ -197,7 +198,7 @@ class Session:
         values = {"accuracy": accuracy, **self._cost_values(measured)}
         return price, Observation(
             design,
-            MappingProxyType(values),
+            read_only(values),
             tuple(-values[name] if name == "accuracy" else values[name] for name in task.objectives),
             task.is_feasible(values),
             price,
@@ -221,7 +222,7 @@ class Session:
         """
         design = self._admitted(design, self.task.source_domain if self._on_source(design) else None)
         self.proposals += 1
-        return MappingProxyType(self._cost_values(self._bench.query(design, self.task.at)))
+        return read_only(self._cost_values(self._bench.query(design, self.task.at)))
 
     def proxies(self, design: Design) -> Mapping[str, float]:
         """Zero-cost proxies of a design's untrained network; a proposal.
@@ -244,7 +245,7 @@ class Session:
         design = self._admitted(design, self.task.source_domain if self._on_source(design) else None)
         self.proposals += 1
         if not self._bench.proxy_names:
-            return MappingProxyType({})
+            return read_only({})
         found = self._bench.proxies(design.arch)
         if self.task.fidelities and design.arch not in self._with_proxies:
             price = round(found.seconds, 6)

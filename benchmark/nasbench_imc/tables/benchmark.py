@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -18,6 +17,7 @@ from nasbench_imc import spaces
 from nasbench_imc.design import Design
 from nasbench_imc.errors import TableError, UnavailableError, UnknownNameError, unknown
 from nasbench_imc.hardware.metrics import DERIVED, Metric
+from nasbench_imc.readonly import read_only
 from nasbench_imc.tables import files, layout
 from nasbench_imc.tables.labels import Kind, Labels, MeasuredLabels, Selection, SyntheticLabels
 
@@ -108,7 +108,7 @@ class Proxies:
         What computing all of them took [core-s].
     """
 
-    values: Mapping[str, float]
+    values: Mapping[str, float] = field(hash=False)
     seconds: float
 
 
@@ -154,6 +154,12 @@ class Measurement(Mapping[str, float]):
             return default
         return self[metric]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Measurement, (self._view, self.design, self._row, self._column)  # type: ignore[attr-defined]
+
+    def __deepcopy__(self, memo: object) -> Measurement:
+        return self  # nothing of it can change
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Measurement is read-only")
 
@@ -186,6 +192,9 @@ class _View:
     def __init__(self, benchmark: Benchmark, selection: Selection) -> None:
         self.benchmark, self.selection = benchmark, selection
         self.readers: dict[str, Reader] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _View, (self.benchmark, self.selection)
 
     def available(self, column: int) -> Iterator[str]:
         """Names of the metrics that designs on a configuration have."""
@@ -264,7 +273,7 @@ class Benchmark:
         self._stamp = _stamp(source.path)
         self.sha256, self.official = source.sha256, source.official
         with self._open() as file:
-            self.attributes: Mapping[str, Any] = MappingProxyType(_root_attributes(file, self._path))
+            self.attributes: Mapping[str, Any] = read_only(_root_attributes(file, self._path))
             self.name, self.version = str(self.attributes["space"]), str(self.attributes["version"])
             codes = [code.decode("ascii") for code in file["architectures"][:].tolist()]
             self._class_of: np.ndarray = file["class_of"][:]
@@ -330,12 +339,12 @@ class Benchmark:
         with self._open() as file:
             stored = {name: _metric(name, file[path]) for name, path in self._stored.items()}
         derived = {name: rule.metric for name, rule in DERIVED.items()}
-        return MappingProxyType({"accuracy": ACCURACY, **stored, **derived})
+        return read_only({"accuracy": ACCURACY, **stored, **derived})
 
     @cached_property
     def units(self) -> Mapping[str, str]:
         """Metric name -> unit."""
-        return MappingProxyType({name: metric.unit for name, metric in self.metrics.items()})
+        return read_only({name: metric.unit for name, metric in self.metrics.items()})
 
     @cached_property
     def hardware(self) -> pd.DataFrame:
@@ -444,7 +453,7 @@ class Benchmark:
             raise UnavailableError(f"table {self.name!r} has no zero-cost proxies")
         values = {name: float(self._raw(f"proxy/{name}").values[row]) for name in self.proxy_names}
         seconds = sum(float(self._raw(f"proxy_seconds/{name}").values[row]) for name in self.proxy_names)
-        return Proxies(MappingProxyType(values), seconds)
+        return Proxies(read_only(values), seconds)
 
     @cached_property
     def reference(self) -> pd.DataFrame:
@@ -573,7 +582,7 @@ class Benchmark:
         hardware : str or iterable of str, optional
             Hardware ids; all by default.
         at, labels, seed, draws, training_seed
-            As in :meth:`query`.
+            As in :meth:`query`, except that costs, which do not depend on time, are had at any.
         weight_bits, sparsity
             As in :class:`~nasbench_imc.Design`.
 
