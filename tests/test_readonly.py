@@ -5,6 +5,7 @@ import pickle
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -13,10 +14,6 @@ import nasbench_imc as nbi
 from nasbench_imc.readonly import read_only
 
 TASK = "hybrid/pcm-1d/C-memory"
-
-
-def best_of(task):
-    return task.name, task.frozen.best
 
 
 def random_designs(task, count):
@@ -73,6 +70,6 @@ def test_a_session_goes_on_in_another_process():
 
 
 def test_tasks_reach_the_processes_of_a_pool():
-    some = nbi.tasks("dev")[:3]
+    some, best = nbi.tasks("dev")[:3], attrgetter("frozen.best")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        assert list(pool.map(best_of, some)) == [best_of(task) for task in some]
+        assert list(pool.map(best, some)) == [best(task) for task in some]
