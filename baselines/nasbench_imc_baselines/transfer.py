@@ -10,7 +10,8 @@ efficient latency prediction for NAS via meta-learning", NeurIPS 2021); here a r
         query the candidate that is best by the fit
 
 Costs on the target are known without a query. With several objectives the first recommendation is the
-middle of the front by the source's labels, and each step draws a new weighting of them.
+middle of the front by the source's labels, and each step draws a new weighting of them, scaled by what the
+fit foresees of all candidates.
 """
 
 from __future__ import annotations
@@ -52,14 +53,14 @@ def search(
         session.query(design)
         _recommend(session)
     while True:
-        fitness = scalarised(session, rng)
         known, form = queried(session), session.task.domain.canonical_form
         designs = [design for design in free if form(design) not in known]
         if not designs:
             return
         predicted = _fit(session, free, designs, penalty, window)
         guesses = [look.imagined(design, value) for design, value in zip(designs, predicted, strict=True)]
-        session.query(min(guesses, key=fitness).design)
+        # Scaled by what is foreseen: the few labels that are there span a piece of the front.
+        session.query(min(guesses, key=scalarised(session, rng, guesses)).design)
         _recommend(session)
 
 

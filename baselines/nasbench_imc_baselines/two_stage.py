@@ -70,7 +70,9 @@ def _stages(
     while seen:
         fitness = scalarised(session, rng)
         best = seen.pop(min(seen, key=lambda arch: fitness(seen[arch])))
-        for guess in sorted(_elsewhere(session, best), key=fitness):
+        others = _elsewhere(session, best)
+        # Of equals, such as all that miss an accuracy, any comes first: the catalogue's order is informative.
+        for guess in sorted((others[k] for k in rng.permutation(len(others))), key=fitness):
             ask(session, guess.design)
 
 

@@ -81,6 +81,7 @@ def _evaluated(code: str) -> dict[str, np.ndarray]:
         "learning_curve": np.clip(10 + (final - 10) * (1 - np.exp(-(epochs + 1) / 3)) + noise, 0, 100),
         "measured/training_seconds": epoch * np.array([0.4, *[1.0] * EPOCHS]),
         "measured/evaluation_seconds": np.array(0.1),
+        "measured/processor": np.array("an evaluator"),
         "weights_sha256": np.array("0" * 64),
     }
     for kind in ("score", "search"):

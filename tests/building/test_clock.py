@@ -36,7 +36,7 @@ def test_seconds_are_medians_times_what_is_done(job, monkeypatch):
         clock_jobs, "train", lambda *given: replace(train(*given), seconds=(9.0, 2.0, 4.0, 3.0))
     )
     job.run()
-    found = read_clock(job.path, [LARGE, SMALL])
+    found = read_clock(job.path, [LARGE, SMALL], "generated")
     assert found.epoch.tolist() == [15.0, 15.0]  # 8 steps in 4 marks of 3 s, 10 steps of 64 images an epoch
     assert found.shared_epoch == 15.0
     assert found.inheritance.tolist() == [STATISTICS_BATCHES / 2] * 2  # two batches were timed
@@ -55,22 +55,44 @@ def test_real_seconds_are_positive(job):
 def test_entries_of_the_curve_cost_the_epochs_between_them(job):
     archive.write(
         job.path,
-        {"about": np.array("{}"), "codes": np.array([SMALL], "S"), "names": np.array(NAMES, "S")},
+        {
+            "about": np.array('{"pixels": "folder"}'),
+            "codes": np.array([SMALL], "S"),
+            "names": np.array(NAMES, "S"),
+        },
         measured={"seconds": np.array([[8.0, 1.0, 0.5, 7.0, 0.1]])},
     )
-    clock = read_clock(job.path, [SMALL])
+    clock = read_clock(job.path, [SMALL], "folder")
     assert clock.training([0.0, 0.25, 1.0], inherits=True).tolist() == [[1.5, 2.5, 6.5]]
     assert clock.training([1.0, 2.0], inherits=False).tolist() == [[8.5, 8.5]]
+
+
+def test_seconds_on_other_pixels_are_refused(job):
+    archive.write(
+        job.path,
+        {
+            "about": np.array('{"pixels": "official"}'),
+            "codes": np.array([SMALL], "S"),
+            "names": np.array(NAMES, "S"),
+        },
+        measured={"seconds": np.ones((1, len(NAMES)))},
+    )
+    with pytest.raises(TableError, match="made from pixels 'official', the table's networks from 'folder'"):
+        read_clock(job.path, [SMALL], "folder")
 
 
 def test_a_file_that_timed_other_things_is_refused(job):
     archive.write(
         job.path,
-        {"about": np.array("{}"), "codes": np.array([SMALL], "S"), "names": np.array(["epoch", "draw"], "S")},
+        {
+            "about": np.array('{"pixels": "folder"}'),
+            "codes": np.array([SMALL], "S"),
+            "names": np.array(["epoch", "draw"], "S"),
+        },
         measured={"seconds": np.ones((1, 2))},
     )
     with pytest.raises(TableError, match=r"times epoch, draw, not epoch, inheritance, .* build clock$"):
-        read_clock(job.path, [SMALL])
+        read_clock(job.path, [SMALL], "folder")
 
 
 def test_all_networks_are_in_some_part_once():

@@ -306,8 +306,12 @@ def proxies_file(path, codes, values):
     seconds = np.arange(2.0 * len(codes)).reshape(-1, 2)
     archive.write(
         path,
-        {"about": np.array("{}"), "codes": np.array(codes, "S"), "names": np.array(["snip", "naswot"], "S"),
-         "values": values},
+        {
+            "about": np.array('{"pixels": "folder"}'),
+            "codes": np.array(codes, "S"),
+            "names": np.array(["snip", "naswot"], "S"),
+            "values": values,
+        },
         measured={"seconds": seconds},
     )  # fmt: skip
     return path
@@ -343,7 +347,11 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path, 
     kept = tmp_path / "clock.npz"
     archive.write(
         kept,
-        {"about": np.array("{}"), "codes": np.array(codes, "S"), "names": np.array(NAMES, "S")},
+        {
+            "about": np.array('{"pixels": "folder"}'),
+            "codes": np.array(codes, "S"),
+            "names": np.array(NAMES, "S"),
+        },
         measured={"seconds": np.array([[20.0, 3.0, 0.5, 9.0, 0.5], [12.0, 2.0, 0.125, 1.5, 0.25]])},
     )
     shared = {"parent": "uniform-9", "parent_seed": 0}
@@ -361,7 +369,11 @@ def test_a_clock_takes_the_place_of_what_runs_took(write, evaluation, tmp_path, 
     few = tmp_path / "few.npz"
     archive.write(
         few,
-        {"about": np.array("{}"), "codes": np.array(codes[:1], "S"), "names": np.array(NAMES, "S")},
+        {
+            "about": np.array('{"pixels": "folder"}'),
+            "codes": np.array(codes[:1], "S"),
+            "names": np.array(NAMES, "S"),
+        },
         measured={"seconds": np.ones((1, len(NAMES)))},
     )
     with pytest.raises(TableError, match=rf"few\.npz lacks the seconds of 1 networks, {CODE}"):
@@ -383,6 +395,7 @@ def test_a_release_lacks_nothing(pilot, evaluation, write, tmp_path, monkeypatch
         "1721 of 1728 networks of training seed 0",
         "100 of 100 networks of training seed 1",
         "100 of 100 networks of training seed 2",
+        "the training of 11 evaluated networks in the log",
         "the long training of 40 of 40 networks",
         "counts of parameters",
         "zero-cost proxies",
@@ -402,9 +415,14 @@ def test_a_release_lacks_nothing(pilot, evaluation, write, tmp_path, monkeypatch
         members["cell_time"] = np.array([cell.time for cell in cells], dtype="S")
         path = write(f"{seed}.npz", seed=seed, **with_about(members, parameters=12_345))
     runs = [TrainingRun("reference", 0, CODE, {"recipe": {}}, {"seconds": [1.0], "test_accuracy": 70.0})]
+    runs += [run_of(evaluation(CODE, seed)) for seed in (0, 1, 2)]
     archive.write(
         tmp_path / "clock.npz",
-        {"about": np.array("{}"), "codes": np.array([CODE], "S"), "names": np.array(NAMES, "S")},
+        {
+            "about": np.array('{"pixels": "folder"}'),
+            "codes": np.array([CODE], "S"),
+            "names": np.array(NAMES, "S"),
+        },
         measured={"seconds": np.ones((1, len(NAMES)))},
     )
     whole = {
@@ -439,6 +457,36 @@ def test_a_release_lacks_nothing(pilot, evaluation, write, tmp_path, monkeypatch
         hybrid.pack(path.parent, tmp_path / "t.h5", release=True, log=quiet, **whole)
 
 
+def run_of(members, recipe=None, **values):
+    """The training run that an evaluation is of, as the log would have it."""
+    about = json.loads(str(members["about"]))
+    curve = members["learning_curve"].astype(float).tolist()
+    values = {
+        "seconds": [1.0],
+        "inherited_accuracy": curve[0],
+        "validation_accuracy": curve[1:],
+        "test_accuracy": float(members["accuracy_digital"][0]),
+    } | values
+    return TrainingRun(
+        about["protocol"], about["seed"], about["code"], {"recipe": recipe or {}, "pixels": "folder"}, values
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test_accuracy": 12.5}, "its test accuracy is .*, the run's 12.5"),
+        ({"validation_accuracy": [1.0]}, r"its learning curve is \[.*\], the run's \[.*1.0\]"),
+        ({"recipe": {"epochs": 2}}, r"its recipe is {}, the run's \{'epochs': 2\}"),
+    ],
+)
+def test_an_evaluation_of_another_training_is_refused(write, evaluation, tmp_path, changes, message):
+    path = write("a.npz")
+    hybrid.pack(path.parent, tmp_path / "t.h5", runs=[run_of(evaluation(CODE))], log=quiet)
+    with pytest.raises(TableError, match=rf"a\.npz was not made from the run in the log.*{message}"):
+        hybrid.pack(path.parent, tmp_path / "t.h5", runs=[run_of(evaluation(CODE), **changes)], log=quiet)
+
+
 @pytest.mark.parametrize("branch", ["m24x2-a32x1", "a32x1", None])
 def test_processors_are_those_of_the_runs(write, evaluation, tmp_path, monkeypatch, branch):
     shared = {"parent": "uniform-9", "parent_seed": 0}
@@ -449,12 +497,13 @@ def test_processors_are_those_of_the_runs(write, evaluation, tmp_path, monkeypat
         TrainingRun(
             "uniform-9", 0, branch, {"recipe": {"epochs": 9}}, {"seconds": [1.0], "processor": "GPU"}
         ),
-        TrainingRun("short", 0, CODE, {"recipe": {}}, {"seconds": [1.0], "processor": "CPU"}),
+        run_of(evaluation(CODE), recipe=shared, processor="CPU"),
     ]
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
     hybrid.pack(path.parent, tmp_path / "hybrid.h5", runs=runs, log=quiet)
     trained = nbi.load("hybrid").training(CODE)
     assert (trained.processor, trained.parent_processor) == ("CPU", "GPU")
+    assert trained.evaluation_processor == "an evaluator"
     alone = nbi.load("hybrid").training(other)
     assert (alone.processor, alone.parent_processor) == ("", "")
 
@@ -524,7 +573,7 @@ def test_every_dataset_but_the_keys_says_what_it_is(packed):
 
     with h5py.File(packed) as file:
         file.visititems(check)
-        assert file.attrs["version"] == "0.1.0-pilot"
+        assert file.attrs["version"] == f"{hybrid.VERSION}-pilot"
         sources = json.loads(file.attrs["sources"])
         assert sources["evaluation: protocol"] == "short"
         assert sources["evaluation: pixels"] == "folder"

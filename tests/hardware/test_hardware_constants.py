@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,26 @@ def test_scaling_by_node_and_supply() -> None:
     assert area_scale(32.0, node) == pytest.approx([0.765625, 1.0, 0.765625])
     # V / (V - 0.35)^1.3 at 0.6364 V: 0.70711 x (0.55 / 0.2864)^1.3 = 0.70711 x 2.3357 times that at 0.9 V.
     assert delay_scale(CONSTANTS, 28.0, node, supply) == pytest.approx([1.0, 32 / 28, 1.6516], rel=1e-4)
+
+
+def test_cacti_holds_at_its_own_supply() -> None:
+    # CACTI, tech_params/22nm.dat: itrs-lstp transistors have 0.8 V. There nothing is scaled.
+    at = replace(grid()[0], node_nm=22.0, supply_v=0.8)
+    scale = Scaler(CONSTANTS, mapping.config_arrays([at]))
+    cacti = [c for c in CONSTANTS.values() if c.supply_v is not None]
+    assert {c.name for c in cacti} == {
+        "buffer_read_energy",
+        "buffer_write_energy",
+        "buffer_leakage",
+        "buffer_access_time",
+        "sram_bit_leakage",
+        "logic_leakage_density",
+    }
+    for record in cacti:
+        assert (record.node_nm, record.supply_v) == (22.0, 0.8)
+        value = scale.time(record.name) if record.unit == "ns" else scale.leakage(record.name)
+        assert value[0] == pytest.approx(record.value)
+    assert energy_scale(CONSTANTS, 22.0, np.array([22.0]), np.array([0.9]), 0.8) == pytest.approx(1.265625)
 
 
 def test_energy_scaling_is_damped_and_goes_on_beyond_the_table() -> None:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasbench_imc.hardware import METRICS, derive, grid, layer_costs, network_costs
+from nasbench_imc.hardware import METRICS, derive, grid, layer_costs, network_costs, schedule
 from nasbench_imc.hardware.constants import published_constants
 from nasbench_imc.hardware.cost import AREA_COMPONENTS, ENERGY_COMPONENTS, peak_live_elements
 from nasbench_imc.hardware.metrics import DERIVED, PRIMARY
 from nasbench_imc.networks import Layer, Network
+from nasbench_imc.spaces import NB201
 
 BY_ID = {config.id: config for config in grid()}
 
@@ -54,6 +55,73 @@ def test_layers_on_the_digital_unit_share_a_stage() -> None:
     pool = Layer("vector", 5000, 8, 100, 1, 800)  # 4,000,000 operations / 256 = 15,625 ns
     network = Network((STEM, pool, pool), ((), (0,), (0,)), 300)
     assert digital(network)["throughput"] == pytest.approx(1e9 / (2 * 15_625))
+
+
+def test_layers_on_the_digital_unit_take_turns() -> None:
+    pool = Layer("vector", 5000, 8, 100, 1, 800)  # 15,625 ns
+    t = 8 * 3.52764
+    pools = Network((STEM, pool, pool, ADD), ((), (0,), (0,), (1, 2)), 300)
+    assert digital(pools)["latency"] == pytest.approx((100 * t + 2 * 15_625 + 800 / 256) * 1e-3)
+    # Beside a product, which has arrays of its own, the one pooling hides it.
+    beside = Network((STEM, pool, LONG, ADD), ((), (0,), (0,), (1, 2)), 300)
+    assert digital(beside)["latency"] == pytest.approx((100 * t + 15_625 + 800 / 256) * 1e-3)
+
+
+def test_who_is_ready_first_goes_first() -> None:
+    # Listed first, but behind a product: a pooling that would keep the other waiting if it were served first.
+    pool = Layer("vector", 5000, 8, 100, 1, 800)
+    t = 8 * 3.52764
+    layers, producers = (STEM, LONG, pool, pool, ADD), ((), (0,), (1,), (0,), (2, 3))
+    expected = (100 * t + 2 * 15_625 + 800 / 256) * 1e-3
+    assert digital(Network(layers, producers, 300))["latency"] == pytest.approx(expected)
+
+
+def test_a_network_in_pieces_takes_as_long_as_whole() -> None:
+    pool, conv = "avg_pool_3x3", "nor_conv_3x3"
+    for a, b, c, d, e, f in ((pool,) * 6, (conv, pool, pool, pool, pool, "none"), (pool, conv) * 3):
+        cell = f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
+        net = NB201().network(cell)
+        own = tuple(layer_costs(net.layers, [BY_ID["pcm-r64-adc8-mux4"]]).latency[:, 0].tolist())
+        where = tuple(0 if layer.kind == "mvm" else 1 for layer in net.layers)
+        pieces = schedule._pieces(net.producers)
+        assert len(pieces) > 15  # no cell waits for another, nor for the residual blocks
+        assert [end for _, end, _ in pieces[:-1]] == [first for first, _, _ in pieces[1:]]
+        apart = sum(schedule._in_turns(part, own[i:j], where[i:j]) for i, j, part in pieces)
+        assert apart == pytest.approx(schedule._in_turns(net.producers, own, where), rel=1e-12)
+
+
+def test_the_digital_unit_and_attention_arrays_work_at_once() -> None:
+    scores, pool = Layer("matmul", 8, 64, 16, 4, 1024), Layer("vector", 5000, 8, 100, 1, 800)
+    chip = replace(
+        BY_ID["sram-digital-r64"], attention_rows=64, attention_columns=64, attention_arrays=2, id="mixed"
+    )
+    time = dict(
+        zip((scores, pool, STEM), layer_costs([scores, pool, STEM], [chip]).latency[:, 0], strict=True)
+    )
+    both = Network((STEM, scores, pool, scores), ((), (0,), (0,), (0,)), 300)
+    latency = network_costs([both], [chip])["latency"][0, 0]
+    assert latency == pytest.approx((time[STEM] + max(2 * time[scores], time[pool])) * 1e-3)
+
+
+KINDS = st.sampled_from([LONG, SHORT, ADD, Layer("vector", 3000, 8, 100, 1, 800)])
+
+
+@given(data=st.data(), kinds=st.lists(KINDS, min_size=1, max_size=7))
+@settings(max_examples=60, deadline=None)
+def test_taking_turns_costs_no_more_than_the_turns(data: st.DataObject, kinds: list[Layer]) -> None:
+    """Between the longest path and one layer after another; a lone chain is its sum."""
+    sources = [
+        tuple(data.draw(st.sets(st.integers(0, i), min_size=1, max_size=3))) for i in range(len(kinds))
+    ]
+    layers, producers = (STEM, *kinds), ((), *sources)
+    chip = BY_ID["sram-digital-r64"]
+    own = layer_costs(layers, [chip]).latency[:, 0] * 1e-3
+    longest: list[float] = []
+    for i, before in enumerate(producers):
+        longest.append(own[i] + max((longest[j] for j in before), default=0.0))
+    latency = network_costs([Network(layers, producers, 300)], [chip])["latency"][0, 0]
+    unit = sum(time for layer, time in zip(layers, own, strict=True) if layer.kind != "mvm")
+    assert max(*longest, own[0] + unit) * (1 - 1e-12) <= latency <= own.sum() * (1 + 1e-12)
 
 
 def test_live_tensors_of_the_diamond() -> None:
@@ -100,15 +168,17 @@ def test_energy_is_that_of_the_layers_and_the_chip() -> None:
 
 
 def test_leakage_follows_area_and_sram_cells() -> None:
-    # 22 -> 28 nm: powers x 1.66094, areas x (28 / 22)^2. Two tiles of one 9.62144 uW buffer each.
-    density = 1.47984e-7 * 1.66094 / (28 / 22) ** 2  # mW / um2
-    buffers = 2 * 9.62144e-3 * 1.66094
+    # 22 -> 28 nm and 0.8 -> 0.9 V: powers x 1.66094 x 1.265625, areas x (28 / 22)^2. Two tiles of one
+    # 9.62144 uW buffer each.
+    density = 1.47984e-7 * 1.66094 * 1.265625 / (28 / 22) ** 2  # mW / um2
+    buffers = 2 * 9.62144e-3 * 1.66094 * 1.265625
     names = ["pcm-r64-adc8-mux4", "sram-digital-r64"]
     m = network_costs([CHAIN], [BY_ID[name] for name in names], constants=published_constants())
     logic = sum(m[f"area_{c}"][0] for c in ("adc", "dac", "accumulation", "interconnect", "attention")) * 1e6
-    # PCM cells do not leak; 30 digital arrays of 4,096 SRAM cells with a gate each do.
-    sram = 30 * 4096 * (1.83514e-8 * 1.66094 + 0.614 * density)
-    expected = logic * density + buffers + np.array([0.0, sram])
+    # PCM cells do not leak, the other half of their arrays' area does: 17 arrays of 4,096 cells of
+    # 0.03136 um2. 30 digital arrays of 4,096 SRAM cells with a gate each do.
+    sram = 30 * 4096 * (1.83514e-8 * 1.66094 * 1.265625 + 0.614 * density)
+    expected = logic * density + buffers + np.array([17 * 4096 * 0.03136 * density, sram])
     assert m["leakage_power"][0] == pytest.approx(expected, rel=1e-5)
 
 

@@ -81,6 +81,12 @@ def test_every_quantity_has_unit_direction_and_axes(datasets):
         assert values.dtype == np.float32, path
 
 
+def test_numbers_of_a_configuration_have_units(datasets):
+    for path, (values, attributes) in datasets.items():
+        if path.startswith("hardware/") and path != "hardware/accuracy_class_index":
+            assert ("unit" in attributes) == (values.dtype.kind in "iuf"), path
+
+
 def test_axes_are_as_long_as_what_they_name(datasets):
     lengths = {"architecture": 15_625, "class": 5_425, "hardware": 76, "accuracy_class": 2, "time": 5}
     for path, (values, attributes) in datasets.items():

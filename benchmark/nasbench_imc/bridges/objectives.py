@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +56,9 @@ def logged(task: Task, seen: Observation) -> tuple[float, ...]:
     )
 
 
-def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
+def scalarised(
+    session: Session, rng: np.random.Generator, scaled_by: Sequence[Observation] | None = None
+) -> Fitness:
     """A fitness to minimise; observations that break limits come after all others, by how far they do.
 
     With one objective it is that objective. With several it is their augmented Chebyshev norm under
@@ -66,22 +68,25 @@ def scalarised(session: Session, rng: np.random.Generator) -> Fitness:
     Parameters
     ----------
     session : Session
-        With at least one observation, where there are several objectives.
+        With at least one observation, where there are several objectives and no ``scaled_by``.
     rng : numpy.random.Generator
         Draws the weights; not used with one objective.
+    scaled_by : sequence of Observation, optional
+        What objectives are scaled by; all observations of the session by default.
 
     Raises
     ------
     SearchError
-        Where there are several objectives and nothing was observed.
+        Where there are several objectives and nothing to scale them by.
     """
     task = session.task
     if len(task.objectives) == 1:
         return lambda seen: seen.objectives[0] if seen.feasible else _penalty(task, seen)
-    if not session.observations:
+    scaled_by = session.observations if scaled_by is None else scaled_by
+    if not scaled_by:
         raise SearchError("several objectives are scaled by what was observed: query some designs first")
     weights = rng.dirichlet(np.ones(len(task.objectives)))
-    low, span = scale(np.array([logged(task, seen) for seen in session.observations]))
+    low, span = scale(np.array([logged(task, seen) for seen in scaled_by]))
 
     def fitness(seen: Observation) -> float:
         if not seen.feasible:

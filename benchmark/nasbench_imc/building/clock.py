@@ -58,7 +58,7 @@ class Clock:
         return seconds
 
 
-def read_clock(path: Path, codes: Sequence[str]) -> Clock:
+def read_clock(path: Path, codes: Sequence[str], pixels: str) -> Clock:
     """What was measured of some networks.
 
     Parameters
@@ -66,11 +66,13 @@ def read_clock(path: Path, codes: Sequence[str]) -> Clock:
     path : pathlib.Path
         File of all networks, as :func:`parts.join` writes it.
     codes : sequence of str
+    pixels : str
+        What the networks were trained on, as their evaluations say.
 
     Raises
     ------
     TableError
-        Where the file lacks a network, or is of an older version, which timed other things.
+        Where the file lacks a network, has other pixels, or is of an older version, which timed other things.
     BenchmarkError
         Where it is damaged.
     """
@@ -79,7 +81,7 @@ def read_clock(path: Path, codes: Sequence[str]) -> Clock:
         raise TableError(
             f"{path} times {', '.join(names)}, not {', '.join(NAMES)}; run again: nasbench-imc build clock"
         )
-    rows = parts.taken(path, held, codes, "seconds")
+    rows = parts.taken(path, held, codes, "seconds", pixels)
     seconds = held["measured/seconds"]
     own = {name: seconds[rows, k] for k, name in enumerate(NAMES)}
     return Clock(**own, shared_epoch=float(seconds[:, NAMES.index("epoch")].mean()))

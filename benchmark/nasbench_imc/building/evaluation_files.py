@@ -37,6 +37,7 @@ _MEMBERS = (
     "learning_curve",
     "measured/training_seconds",
     "measured/evaluation_seconds",
+    "measured/processor",
     "weights_sha256",
 )
 _ABOUT = {"code": str, "seed": int, "protocol": str, "pixels": str}
@@ -94,6 +95,8 @@ class Evaluation:
         [core-s]; NaN where a GPU trained.
     evaluation_seconds : float
         [core-s]; NaN where a GPU evaluated.
+    processor : str
+        That evaluated.
     weights_sha256 : str
     """
 
@@ -110,6 +113,7 @@ class Evaluation:
     learning_curve: np.ndarray
     training_seconds: np.ndarray
     evaluation_seconds: float
+    processor: str
     weights_sha256: str
 
 
@@ -198,6 +202,7 @@ def _checked(path: Path, sha256: str, arrays: dict[str, np.ndarray]) -> Evaluati
         learning_curve=_accuracies(arrays, "learning_curve", (len(grid.epochs),)),
         training_seconds=seconds,
         evaluation_seconds=float(evaluation),
+        processor=_text(arrays["measured/processor"]),
         weights_sha256=weights,
     )
 

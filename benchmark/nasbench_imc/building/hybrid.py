@@ -27,7 +27,7 @@ from nasbench_imc.hardware.metrics import PRIMARY
 from nasbench_imc.spaces import Hybrid
 from nasbench_imc.tables.layout import TIMES
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 #: Training seeds of the networks that are trained again.
 REPEATED_SEEDS = (1, 2)
@@ -80,16 +80,19 @@ def pack(
     ------
     TableError
         Where a release lacks something; where there are no evaluations, one is damaged or incomplete, they do
-        not fit together, or a super-network's run, a network's proxies or its seconds are missing (a GPU's
-        say nothing of a core's); the message names the file.
+        not fit together or with the log, or a super-network's run, a network's proxies or its seconds are
+        missing (a GPU's say nothing of a core's) or of other pixels; the message names the file.
     """
     evaluations, runs = read_evaluations(evaluated), list(runs)
     log(f"read {len(evaluations):,} evaluations")
     configs = grid()
     check_together(evaluations, configs)
+    by_key = {run.key: run for run in runs}
+    check_runs(evaluations, by_key)
     if release and (absent := lacking(evaluations, runs, proxies, clock)):
         raise TableError(f"this is no release: it lacks {'; '.join(absent)}")
     first, space = evaluations[0], Hybrid()
+    pixels = first.about["pixels"]
     found = {(evaluation.seed, evaluation.code): evaluation for evaluation in evaluations}
     codes = [code for code in space.architectures if (0, code) in found]
     seeds = sorted({evaluation.seed for evaluation in evaluations})
@@ -100,9 +103,14 @@ def pack(
         *_keys(codes, classes, first.grid),
         *hardware_datasets(configs, classes, [times(config, configs, first.grid) for config in configs]),
         *_training(
-            seeds, ordered, first.grid, evaluations, runs, read_clock(clock, codes) if clock else None
+            seeds,
+            ordered,
+            first.grid,
+            evaluations,
+            by_key,
+            read_clock(clock, codes, pixels) if clock else None,
         ),
-        *(_proxies(proxies, codes) if proxies else ()),
+        *(_proxies(proxies, codes, pixels) if proxies else ()),
         *_references(runs),
         *_labels(ordered, first.grid),
         *cost_datasets(costs(space, codes, first.grid, configs), "compression class hardware"),
@@ -117,7 +125,7 @@ def pack(
             "accuracy": "trained and evaluated by nasbench-imc; SHA-256 over those of the evaluations: "
             + _digest(ordered),
             "data": "CIFAR-10, Krizhevsky, 2009; 45,000 training, 5,000 validation and 10,000 test images, "
-            + PIXELS.get(first.about["pixels"], first.about["pixels"]),
+            + PIXELS.get(pixels, pixels),
             "hardware": "the cost model of nasbench-imc; constants in nasbench_imc/hardware/constants.csv",
             "training seeds": _seeds_in_words(evaluations),
             **_abouts(evaluations),
@@ -158,6 +166,10 @@ def lacking(
         # A repeated seed may be left to a later release, but not begun.
         if (missing := set(wanted) - have) and (have or seed == 0):
             found.append(f"{len(missing)} of {len(wanted)} networks of training seed {seed}")
+    runs = list(runs)
+    known = {run.key for run in runs}
+    if unknown := sum(_key(each) not in known for each in evaluations):
+        found.append(f"the training of {unknown} evaluated networks in the log")
     long = {run.code for run in runs if run.recipe == REFERENCE and run.seed == 0}
     if missing := set(audit_list()) - long:
         found.append(f"the long training of {len(missing)} of {len(audit_list())} networks")
@@ -213,6 +225,41 @@ def check_together(evaluations: Sequence[Evaluation], configs: Sequence[Hardware
             )
 
 
+def check_runs(evaluations: Iterable[Evaluation], runs: Mapping[RunKey, TrainingRun]) -> None:
+    """Check that networks were evaluated as the log says that they were trained; those not in it pass.
+
+    Raises
+    ------
+    TableError
+        Where recipe, pixels, learning curve or accuracy of an evaluation differ from its run's.
+    """
+    for each in evaluations:
+        run = runs.get(_key(each))
+        if run is None:
+            continue
+        inherited = [run.values["inherited_accuracy"]] if "inherited_accuracy" in run.values else []
+        told = {
+            "recipe": (each.about.get("recipe") or {}, run.about.get("recipe") or {}),
+            "pixels": (each.about["pixels"], run.about.get("pixels")),
+            "learning curve": (
+                each.learning_curve.tolist(),
+                [*inherited, *np.atleast_1d(run.values["validation_accuracy"]).tolist()],
+            ),
+            "test accuracy": (np.float32(each.score_digital), np.float32(run.values["test_accuracy"])),
+        }
+        for name, (own, logged) in told.items():
+            if own != logged:
+                raise TableError(
+                    f"{each.path} was not made from the run in the log, {run.name}: its {name} is {own}, "
+                    f"the run's {logged}; evaluate it again, or gather the run that it is of"
+                )
+
+
+def _key(evaluation: Evaluation) -> RunKey:
+    """What its training run is called in the log."""
+    return evaluation.about["protocol"], evaluation.seed, evaluation.code
+
+
 def times(config: HardwareConfig, configs: Sequence[HardwareConfig], declared: Grid) -> list[str]:
     """Times at which a configuration may be asked for: those of its accuracy class.
 
@@ -253,8 +300,8 @@ def _keys(codes: Sequence[str], classes: Sequence[str], declared: Grid) -> list[
         Dataset("representatives", own, "row of the architecture that names each class"),
         Dataset("times", np.array(list(TIMES), dtype="S"), "time since programming"),
         Dataset("accuracy_classes", np.array(classes, dtype="S"), "see hardware/accuracy_class"),
-        Dataset("compression/weight_bits", np.array(bits, dtype=np.int16), "bits a weight"),
-        Dataset("compression/sparsity", np.array(sparsity), "share of the inner channels removed"),
+        Dataset("compression/weight_bits", np.array(bits, dtype=np.int16), "bits a weight", unit="bit"),
+        Dataset("compression/sparsity", np.array(sparsity), "share of the inner channels removed", unit="1"),
         Dataset(
             "cell/compression",
             np.array(declared.cell_compression, dtype=np.int16),
@@ -329,9 +376,9 @@ def supernet_seconds(
     return found
 
 
-def _proxies(path: Path, codes: Sequence[str]) -> list[Dataset]:
+def _proxies(path: Path, codes: Sequence[str], pixels: str) -> list[Dataset]:
     held = archive.read(path)
-    taken = parts.taken(path, held, codes, "proxies")
+    taken = parts.taken(path, held, codes, "proxies", pixels)
     datasets = []
     for column, name in enumerate(held["names"].astype(str).tolist()):
         values, seconds = held["values"][taken, column], held["measured/seconds"][taken, column]
@@ -388,10 +435,12 @@ def _training(
     ordered: Sequence[Sequence[Evaluation | None]],
     declared: Grid,
     evaluations: Sequence[Evaluation],
-    runs: Sequence[TrainingRun],
+    runs: Mapping[RunKey, TrainingRun],
     clock: Clock | None,
 ) -> list[Dataset]:
-    shared = supernet_seconds(evaluations, seeds, runs, None if clock is None else clock.shared_epoch)
+    shared = supernet_seconds(
+        evaluations, seeds, runs.values(), None if clock is None else clock.shared_epoch
+    )
     valid = np.array([[evaluation is not None for evaluation in row] for row in ordered], dtype=np.uint8)
     training = _filled(ordered, (len(declared.epochs),), attrgetter("training_seconds"))
     evaluating = _filled(ordered, (), attrgetter("evaluation_seconds"))
@@ -411,8 +460,7 @@ def _training(
                 )
     weights = [["" if each is None else each.weights_sha256 for each in row] for row in ordered]
     counts = [0 if each is None else each.about.get("parameters", 0) for each in ordered[0]]
-    by_key = {run.key: run for run in runs}
-    made = [[("", "") if each is None else processors(each, by_key) for each in row] for row in ordered]
+    made = [[("",) * 3 if each is None else processors(each, runs) for each in row] for row in ordered]
     per_epoch = "training_seed architecture epoch"
     return [
         Dataset("training/seed", np.array(seeds, dtype=np.int32), "training seed"),
@@ -484,28 +532,32 @@ def _training(
             Dataset(
                 f"training/{name}",
                 np.array([[each[k] for each in row] for row in made], dtype="S"),
-                f"processor that trained {what}; empty where the log of runs does not say",
+                f"processor that {what}; empty where that is not known",
                 axes="training_seed architecture",
             )
             for k, (name, what) in enumerate(
-                (("processor", "the network"), ("parent_processor", "what it inherits from"))
+                (
+                    ("processor", "trained the network"),
+                    ("parent_processor", "trained what it inherits from"),
+                    ("evaluation_processor", "evaluated it"),
+                )
             )
         ),
     ]
 
 
-def processors(evaluation: Evaluation, runs: Mapping[RunKey, TrainingRun]) -> tuple[str, str]:
-    """Which processors trained a network, and the super-network or branch from which it inherits."""
+def processors(evaluation: Evaluation, runs: Mapping[RunKey, TrainingRun]) -> tuple[str, str, str]:
+    """Which processors trained a network, trained what it inherits from, and evaluated it."""
     recipe, code = evaluation.about.get("recipe") or {}, evaluation.code
     parent, parent_seed = recipe.get("parent"), recipe.get("parent_seed")
-    own = runs.get((evaluation.about["protocol"], evaluation.seed, code))
+    own = runs.get(_key(evaluation))
     above = [
         runs.get((str(parent), evaluation.seed if parent_seed is None else parent_seed, branch))
         for branch in (branch_of(code, 2), branch_of(code, 1), "")
     ]
     found = (own, next((run for run in above if run is not None), None))
     first, second = ("" if run is None else str(run.values.get("processor", "")) for run in found)
-    return first, second
+    return first, second, evaluation.processor
 
 
 def _filled(

@@ -13,7 +13,7 @@ from nasbench_imc.hardware import FAMILY_TIMES, grid, network_costs
 from nasbench_imc.spaces import NB201
 from nasbench_imc.tables.layout import TIMES
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 
 #: Accuracy class of a configuration -> the published column that is its accuracy at each time.
 ACCURACY_COLUMNS = {

@@ -15,7 +15,7 @@ import numpy as np
 from nasbench_imc._version import __version__
 from nasbench_imc.files import replacing
 from nasbench_imc.hardware import HardwareConfig
-from nasbench_imc.hardware.metrics import PRIMARY
+from nasbench_imc.hardware.metrics import FIELD_UNITS, PRIMARY
 from nasbench_imc.tables import layout
 from nasbench_imc.tables.files import Release, file_sha256
 
@@ -112,7 +112,14 @@ def hardware_datasets(
             if text
             else np.array([-1 if value is None else value for value in values])
         )
-        datasets.append(Dataset(f"hardware/{field.name}", column, "see nasbench_imc.hardware.HardwareConfig"))
+        datasets.append(
+            Dataset(
+                f"hardware/{field.name}",
+                column,
+                "see nasbench_imc.hardware.HardwareConfig",
+                unit=FIELD_UNITS.get(field.name, ""),
+            )
+        )
     index = [classes.index(c.accuracy_class) if c.accuracy_class in classes else -1 for c in configs]
     return [
         *datasets,

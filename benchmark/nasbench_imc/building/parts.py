@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,14 +49,18 @@ def join(parts: Sequence[Path], out: Path) -> None:
     )
 
 
-def taken(path: Path, held: Mapping[str, np.ndarray], codes: Sequence[str], what: str) -> np.ndarray:
+def taken(
+    path: Path, held: Mapping[str, np.ndarray], codes: Sequence[str], what: str, pixels: str
+) -> np.ndarray:
     """Rows of a joined file that are of some networks, in their order.
 
     Raises
     ------
     TableError
-        Where the file lacks one.
+        Where the file lacks one, or was made from other pixels.
     """
+    if (own := json.loads(str(held["about"])).get("pixels")) != pixels:
+        raise TableError(f"{path} was made from pixels {own!r}, the table's networks from {pixels!r}")
     row = {code.decode("ascii"): k for k, code in enumerate(held["codes"])}
     missing = [code for code in codes if code not in row]
     if missing:

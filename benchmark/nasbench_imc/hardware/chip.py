@@ -295,9 +295,12 @@ def parse_chip(text: str) -> Chip:
     except ValueError as error:
         raise ChipError(str(error)) from None
     threshold = constants["threshold_voltage"].value
-    if threshold >= min(config.supply_v, constants["reference_supply"].value):
+    supplies = [constant.supply_v for constant in constants.values() if constant.supply_v is not None]
+    lowest = min(config.supply_v, constants["reference_supply"].value, *supplies)
+    if threshold >= lowest:
         raise ChipError(
-            f"constants.threshold_voltage must lie below supply_v and reference_supply, not at {threshold}"
+            "constants.threshold_voltage must lie below supply_v, reference_supply and the supplies at which "
+            f"constants hold, all at least {lowest:g} V here, not at {threshold}"
         )
     return Chip(
         config=config,

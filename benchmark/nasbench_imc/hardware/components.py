@@ -41,8 +41,10 @@ class Scaler:
 
     def energy(self, name: str) -> FloatArray:
         """A tabulated energy, in its own unit; (H,)."""
-        record = self.constants[name]
-        return record.value * energy_scale(self.constants, record.node_nm, self.hw.node_nm, self.hw.supply_v)
+        record, hw = self.constants[name], self.hw
+        return record.value * energy_scale(
+            self.constants, record.node_nm, hw.node_nm, hw.supply_v, record.supply_v
+        )
 
     def charge(self, name: str) -> FloatArray:
         """The energy C V^2 of a capacitance in fF [pJ]; (H,)."""
@@ -50,8 +52,10 @@ class Scaler:
 
     def time(self, name: str) -> FloatArray:
         """A delay [ns]; (H,)."""
-        record = self.constants[name]
-        return record.value * delay_scale(self.constants, record.node_nm, self.hw.node_nm, self.hw.supply_v)
+        record, hw = self.constants[name], self.hw
+        return record.value * delay_scale(
+            self.constants, record.node_nm, hw.node_nm, hw.supply_v, record.supply_v
+        )
 
     def area(self, name: str) -> FloatArray:
         """An area [um2]; (H,)."""
@@ -224,11 +228,6 @@ def device_conductance(scale: Scaler) -> FloatArray:
     return np.where(hw.is_pair, pair * scale.value("mean_weight") / 2.0, level)
 
 
-def cell_energy(scale: Scaler) -> FloatArray:
-    """Energy of one cell in one input step, its share of the line among it [pJ]; (H,)."""
-    return device_energy(scale, array_time(scale)) + line_energy(scale)
-
-
 def line_energy(scale: Scaler) -> FloatArray:
     """Energy of the piece of line at one cell in one input step [pJ]; (H,), 0 for digital SRAM.
 
@@ -320,10 +319,14 @@ def array_areas(scale: Scaler, adc_model: AdcModel = "zigzag") -> dict[str, Floa
 
 
 def array_leakage(scale: Scaler, areas: dict[str, FloatArray]) -> FloatArray:
-    """Leakage power of one array [mW]; (H,). NVM cells do not leak; all else does, by its area."""
+    """Leakage power of one array [mW]; (H,). NVM cells do not leak; all else does, by its area.
+
+    The periphery of an NVM array is what is left of its area beside the cells.
+    """
     hw = scale.hw
     cells = hw.rows * hw.columns
     logic = areas["adc"] + areas["dac"] + areas["accumulation"]
-    logic = logic + np.where(hw.is_sram, cells * scale.area("area_nd2"), 0.0)
+    periphery = areas["array"] * (1.0 - scale.value("nvm_array_efficiency"))
+    logic = logic + np.where(hw.is_sram, cells * scale.area("area_nd2"), periphery)
     sram = np.where(hw.is_sram, cells * scale.leakage("sram_bit_leakage"), 0.0)
     return sram + logic * scale.leakage("logic_leakage_density")

@@ -37,6 +37,8 @@ class Constant:
     unit : str
     node_nm : float or None
         Node at which the value holds [nm]; None where it does not scale.
+    supply_v : float or None
+        Supply at which it holds [V]; None where that is the constant ``reference_supply``.
     source : str
         Publication or repository, or ``"assumption"``.
     license : str
@@ -49,6 +51,7 @@ class Constant:
     value: float
     unit: str
     node_nm: float | None
+    supply_v: float | None
     source: str
     license: str
     notes: str
@@ -64,6 +67,7 @@ def load_constants() -> Constants:
             value=float(row["value"]),
             unit=row["unit"],
             node_nm=float(row["node_nm"]) if row["node_nm"] else None,
+            supply_v=float(row["supply_v"]) if row["supply_v"] else None,
             source=row["source"],
             license=row["license"],
             notes=row["notes"],
@@ -129,30 +133,46 @@ def energy_factor(constants: Constants, node_nm: ArrayLike) -> FloatArray:
 
 
 def energy_scale(
-    constants: Constants, from_nm: float | None, node_nm: FloatArray, supply_v: FloatArray
+    constants: Constants,
+    from_nm: float | None,
+    node_nm: FloatArray,
+    supply_v: FloatArray,
+    from_v: float | None = None,
 ) -> FloatArray:
-    """Factor that takes an energy from ``from_nm`` and the reference supply to a node and supply.
+    """Factor that takes an energy from ``from_nm`` and ``from_v`` to a node and supply.
 
-    Stillmaker and Baas (2017) for the node, to a calibrated power, since wires and converters shrink less
-    than gates; V^2 for the supply; 1 where ``from_nm`` is None.
+    ``from_v`` is the reference supply where it is None. Stillmaker and Baas (2017) for the node,
+    to a calibrated power, since wires and converters shrink less than gates; V^2 for the supply; 1 where
+    ``from_nm`` is None.
     """
     if from_nm is None:
         return np.ones_like(node_nm)
     by_node = energy_factor(constants, node_nm) / energy_factor(constants, from_nm)
     by_node = by_node ** constants["energy_node_exponent"].value
-    return by_node * (supply_v / constants["reference_supply"].value) ** 2
+    return by_node * (supply_v / _held_at(constants, from_v)) ** 2
 
 
 def delay_scale(
-    constants: Constants, from_nm: float | None, node_nm: FloatArray, supply_v: FloatArray
+    constants: Constants,
+    from_nm: float | None,
+    node_nm: FloatArray,
+    supply_v: FloatArray,
+    from_v: float | None = None,
 ) -> FloatArray:
-    """Factor for a delay: linear in the node; V / (V - V_t)^alpha in the supply (Sakurai, Newton 1990)."""
+    """Factor for a delay: linear in the node; V / (V - V_t)^alpha in the supply (Sakurai, Newton 1990).
+
+    ``from_v`` is the reference supply where it is None.
+    """
     if from_nm is None:
         return np.ones_like(node_nm)
     threshold, alpha = constants["threshold_voltage"].value, constants["alpha_power"].value
-    reference = constants["reference_supply"].value
+    reference = _held_at(constants, from_v)
     by_supply = (supply_v / reference) * ((reference - threshold) / (supply_v - threshold)) ** alpha
     return node_nm / from_nm * by_supply
+
+
+def _held_at(constants: Constants, supply_v: float | None) -> float:
+    return constants["reference_supply"].value if supply_v is None else supply_v
 
 
 def area_scale(from_nm: float | None, node_nm: FloatArray) -> FloatArray:

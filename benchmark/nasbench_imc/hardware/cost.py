@@ -153,9 +153,15 @@ def _full(values: FloatArray, shape: tuple[int, int]) -> FloatArray:
 
 
 def _array_energy(layer: LayerArrays, scale: Scaler) -> FloatArray:
-    """P T K N S cell actions [pJ]; (L, H). Cells without weights stay silent."""
-    actions = layer.pixels * mapping.input_steps(scale.hw) * mapping.used_cells(layer, scale.hw)
-    return actions * components.cell_energy(scale)
+    """P T K N S cell actions, and the lines of the columns that are read [pJ]; (L, H).
+
+    Cells without weights stay silent, but a line is charged along all R cells (ZigZag-IMC).
+    """
+    hw = scale.hw
+    actions = layer.pixels * mapping.input_steps(hw) * mapping.used_cells(layer, hw)
+    lines = mapping.column_readings(layer, hw) * hw.rows
+    devices = components.device_energy(scale, components.array_time(scale))
+    return actions * devices + lines * components.line_energy(scale)
 
 
 def _accumulation_energy(layer: LayerArrays, scale: Scaler, conversions: FloatArray) -> FloatArray:
@@ -234,7 +240,7 @@ def _attention_array_costs(layer: LayerArrays, scale: Scaler) -> tuple[FloatArra
 
     The K x N operand is read from a buffer and written into the cells; then P vectors pass, as in a layer
     with stationary weights of ``input_bits`` bits. Operands that exceed the arrays take turns. A round
-    writes its arrays at once, row by row.
+    writes its arrays at once, row by row, those of all heads that share an array.
     """
     macros = replace(scale, hw=mapping.attention_macros(scale.hw))
     products = replace(layer, is_mvm=layer.is_matmul, is_matmul=np.zeros_like(layer.is_matmul))
@@ -245,7 +251,8 @@ def _attention_array_costs(layer: LayerArrays, scale: Scaler) -> tuple[FloatArra
     read = scale.energy("buffer_read_energy") / scale.value("buffer_port")
     buffer = _buffer_energy(products, macros) + operand * read
     rounds = np.ceil(mapping.arrays(products, macros.hw) / scale.hw.attention_arrays)
-    writing = np.minimum(layer.fan_in, macros.hw.rows) * components.write_time(macros)
+    rows = np.minimum(layer.fan_in * mapping.packed_groups(products, macros.hw), macros.hw.rows)
+    writing = rows * components.write_time(macros)
     return energy, buffer, rounds * (writing + _layer_latency(products, macros))
 
 
@@ -298,8 +305,9 @@ def network_costs(
     reload_bits, reload_time, reload_energy = _reloads(one_copy, weights * weight_bits, programming, scale)
     areas, leakage_power = _chip(array_count, tiles, scale, adc_model)
 
-    latency = critical_paths(plan) + reload_time
-    interval = slowest_stage(plan, _on_attention_arrays(layer, hw)) + reload_time
+    written = _on_attention_arrays(layer, hw)
+    latency = critical_paths(plan, written) + reload_time
+    interval = slowest_stage(plan, written) + reload_time
 
     hop = _hop_energy(scale)
     energy = {name: counts @ costs.energy[name] for name in _LAYER_COMPONENTS}

@@ -231,6 +231,11 @@ def adcs_per_array(hw: ConfigArrays) -> FloatArray:
     return np.ceil(conversion_outputs(hw) / hw.columns_per_adc)
 
 
+def scanned_outputs(hw: ConfigArrays) -> FloatArray:
+    """Outputs that an ADC converts one after another: M, or all of an array that has fewer; (H,)."""
+    return np.minimum(hw.columns_per_adc, conversion_outputs(hw))
+
+
 def packed_groups(layer: LayerArrays, hw: ConfigArrays) -> FloatArray:
     """Groups that share an array block-diagonally (rule 4); (L, H), at least 1.
 
@@ -309,6 +314,15 @@ def conversions(layer: LayerArrays, hw: ConfigArrays) -> FloatArray:
     return np.where(layer.is_mvm, count, 0.0)
 
 
+def column_readings(layer: LayerArrays, hw: ConfigArrays) -> FloatArray:
+    """Readings of a device column in one inference, P T r N S (rule 2); (L, H), 0 unless an mvm.
+
+    As :func:`conversions`, but of all columns, also those that are combined before an ADC.
+    """
+    count = layer.pixels * input_steps(hw) * row_groups(layer, hw) * layer.outputs * hw.slices
+    return np.where(layer.is_mvm, count, 0.0)
+
+
 def row_drives(layer: LayerArrays, hw: ConfigArrays) -> FloatArray:
     """Times that a row of an array is driven in one inference, P T K G c; (L, H), 0 unless an mvm."""
     count = layer.pixels * input_steps(hw) * layer.fan_in * layer.groups * column_blocks(layer, hw)
@@ -318,8 +332,8 @@ def row_drives(layer: LayerArrays, hw: ConfigArrays) -> FloatArray:
 def mvm_time(layer: LayerArrays, hw: ConfigArrays, t_array: FloatArray, t_adc: FloatArray) -> FloatArray:
     """Time of one matrix-vector product, T max(t_array, M t_ADC) for each swept row group (rule 2).
 
-    Conversions overlap the next reading (sample and hold), and the sequencer scans all M outputs of an
-    ADC, used or not.
+    Conversions overlap the next reading (sample and hold), and the sequencer scans all outputs of an ADC,
+    used or not (:func:`scanned_outputs`).
 
     Parameters
     ----------
@@ -334,7 +348,7 @@ def mvm_time(layer: LayerArrays, hw: ConfigArrays, t_array: FloatArray, t_adc: F
     ndarray (L, H)
         [ns]
     """
-    reading = np.where(hw.has_adc, np.maximum(t_array, hw.columns_per_adc * t_adc), t_array)
+    reading = np.where(hw.has_adc, np.maximum(t_array, scanned_outputs(hw) * t_adc), t_array)
     return input_steps(hw) * swept_groups(layer, hw) * reading
 
 

@@ -136,3 +136,18 @@ DERIVED: Mapping[str, DerivedMetric] = MappingProxyType({rule.metric.name: rule 
 
 METRICS: Mapping[str, Metric] = _by_name((*PRIMARY.values(), *(rule.metric for rule in _DERIVED)))
 """All hardware metrics by name, in order."""
+
+#: Units of a configuration's numbers, by field of :class:`~nasbench_imc.hardware.config.HardwareConfig`.
+FIELD_UNITS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("rows", "columns", "active_rows", "attention_rows", "attention_columns"), "cells"),
+        **dict.fromkeys(("cell_bits", "input_bits", "dac_bits", "adc_bits"), "bit"),
+        **dict.fromkeys(("columns_per_adc", "arrays_per_tile", "tiles", "attention_arrays"), "count"),
+        "replication": "1",
+        "node_nm": "nm",
+        "supply_v": "V",
+        "adc_energy": "pJ",
+        "adc_time": "ns",
+        "adc_area": "um2",
+    }
+)

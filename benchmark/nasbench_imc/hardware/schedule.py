@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -13,6 +15,14 @@ from nasbench_imc.hardware.mapping import BoolArray, ConfigArrays, LayerArrays
 from nasbench_imc.networks import Network
 
 _HALVINGS = 40  # of the interval sought: down to 1e-12 of it
+_ALONE, _UNIT, _ATTENTION = (
+    0,
+    1,
+    2,
+)  # where a layer runs: arrays of its own, the digital unit, attention arrays
+
+
+_Producers = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +158,120 @@ def _shortest_interval(
     return high
 
 
-def critical_paths(plan: Schedule) -> FloatArray:
-    """Longest path through each network's producer graph [ns]; (A, H).
+def critical_paths(plan: Schedule, on_attention_arrays: BoolArray) -> FloatArray:
+    """Time of one inference [ns]; (A, H): the longest path through each network's producer graph.
 
-    A layer starts when all its producers have finished; branches run at once, on arrays of their own.
+    A layer starts when all its producers have finished. Branches run at once, those with stationary weights
+    on arrays of their own; the layers on the chip's one digital unit take turns, and so do those on its
+    arrays for attention. First come, first served: in the order in which they would start with nothing to
+    wait for, and again in the order in which that had their inputs ready, whichever ends sooner.
+
+    Parameters
+    ----------
+    plan : Schedule
+    on_attention_arrays : ndarray of bool (L, H)
+        Where a layer's second operand is written into arrays.
     """
+    shared = np.where(plan.layer.is_mvm, _ALONE, np.where(on_attention_arrays, _ATTENTION, _UNIT))
     result = np.zeros((len(plan.networks), plan.latency.shape[1]))
+    in_turns = cache(_in_turns)  # cells of a network repeat
     for a, net in enumerate(plan.networks):
-        finish: list[FloatArray] = []
-        for sources, own in zip(net.producers, plan.own(a, plan.latency), strict=True):
-            if not sources:
-                finish.append(own)
-            elif len(sources) == 1:
-                finish.append(finish[sources[0]] + own)
-            else:
-                start = finish[sources[0]]
-                for j in sources[1:]:
-                    start = np.maximum(start, finish[j])
-                finish.append(start + own)
-        # A maximum over all layers equals one over the last ones, since no latency is negative.
-        np.max(finish, axis=0, out=result[a])
+        own, where = plan.own(a, plan.latency), shared[plan.members[a]]
+        start = _starts(net.producers, own)
+        np.max(start + own, axis=0, out=result[a])
+        crowded = np.flatnonzero(_collide(start, own, where))
+        pieces = _pieces(net.producers) if crowded.size else []
+        for h in crowded:
+            times, places = own[:, h].tolist(), where[:, h].tolist()
+            result[a, h] = sum(
+                in_turns(part, tuple(times[first:end]), tuple(places[first:end]))
+                for first, end, part in pieces
+            )
     return result
+
+
+def _pieces(producers: Sequence[Sequence[int]]) -> list[tuple[int, int, _Producers]]:
+    """Runs of layers, one after the other: each ends at a layer that waits for all before and all wait for.
+
+    Returns
+    -------
+    list of (int, int, tuple of tuple of int)
+        First layer, the one after the last, and the producers within the run, counted from its first layer.
+    """
+    count = len(producers)
+    last_reader = [count] * count  # of outputs of the network: none
+    for i, sources in enumerate(producers):
+        for j in sources:
+            last_reader[j] = i
+    earliest = [min(sources, default=-1) for sources in producers]
+    for i in range(count - 2, -1, -1):
+        earliest[i] = min(earliest[i], earliest[i + 1])
+    found, first, needed = [], 0, 0
+    for i in range(count):
+        if i + 1 == count or (needed <= i and earliest[i + 1] >= i):
+            part = tuple(tuple(j - first for j in producers[k] if j >= first) for k in range(first, i + 1))
+            found.append((first, i + 1, part))
+            first = i + 1
+        needed = max(needed, last_reader[i])
+    return found
+
+
+def _starts(producers: Sequence[Sequence[int]], own: FloatArray) -> FloatArray:
+    """When each layer starts if none waits for another's place [ns]; (layers, H)."""
+    start = np.zeros_like(own)
+    for i, sources in enumerate(producers):
+        for j in sources:
+            np.maximum(start[i], start[j] + own[j], out=start[i])
+    return start
+
+
+def _collide(start: FloatArray, own: FloatArray, where: np.ndarray) -> BoolArray:
+    """Where two layers would be in one shared place at once; (H,)."""
+    found = np.zeros(start.shape[1], dtype=bool)
+    for place in (_UNIT, _ATTENTION):
+        here = where == place
+        begin = np.where(here, start, np.inf)
+        order = np.argsort(begin, axis=0, kind="stable")
+        begin = np.take_along_axis(begin, order, axis=0)
+        end = begin + np.take_along_axis(own, order, axis=0)
+        found |= (begin[1:] < end[:-1]).any(axis=0)
+    return found
+
+
+def _in_turns(producers: _Producers, own: tuple[float, ...], where: tuple[int, ...]) -> float:
+    """Time of a run of layers on one configuration that take turns in shared places [ns].
+
+    Parameters
+    ----------
+    producers : tuple of tuple of int
+    own : tuple of float
+        Time of each layer [ns].
+    where : tuple of int
+        Its place.
+    """
+    wanted = _ready_times(producers, own)
+    best = math.inf
+    for _ in range(2):
+        ready, finish = [0.0] * len(own), [0.0] * len(own)
+        free = {_UNIT: 0.0, _ATTENTION: 0.0}
+        # No layer wants to start before one that it reads, and of equals the earlier goes first.
+        for i in sorted(range(len(own)), key=wanted.__getitem__):
+            start = ready[i] = max((finish[j] for j in producers[i]), default=0.0)
+            if where[i] == _ALONE:
+                finish[i] = start + own[i]
+            else:
+                finish[i] = free[where[i]] = max(start, free[where[i]]) + own[i]
+        best = min(best, max(finish))
+        wanted = ready
+    return best
+
+
+def _ready_times(producers: _Producers, own: tuple[float, ...]) -> list[float]:
+    """When each layer's inputs are there if none waits for another's place [ns]."""
+    ready: list[float] = []
+    for sources in producers:
+        ready.append(max((ready[j] + own[j] for j in sources), default=0.0))
+    return ready
 
 
 def slowest_stage(plan: Schedule, on_attention_arrays: BoolArray) -> FloatArray:

@@ -326,12 +326,13 @@ def _predict(layouts: Sequence[Layout], constants: Constants, adc_model: AdcMode
 
     own = mapping.mvm_time(layer, hw, components.array_time(scale), components.adc_time(scale))[0]
     published = np.array([_published_time(item) for item in layouts])
-    # A published reading converts one column of each ADC.
-    time = np.where(np.isnan(published), own * phases, published * hw.columns_per_adc)
+    # A published reading converts one column of each ADC; digital macros have none.
+    scanned = np.maximum(mapping.scanned_outputs(hw), 1.0)
+    time = np.where(np.isnan(published), own * phases, published * scanned)
 
     areas = _areas(layouts, scale, active, adc_model)
     # An NVM device is read no longer than its macro's whole reading lasts.
-    read_time = np.minimum(components.array_time(scale), time / hw.columns_per_adc / steps / phases)
+    read_time = np.minimum(components.array_time(scale), time / scanned / steps / phases)
     cells = mapping.used_cells(layer, hw)
     array = cells * components.device_energy(scale, read_time)
     array = array + cells * column("rows") / active * components.line_energy(scale)  # lines span all rows

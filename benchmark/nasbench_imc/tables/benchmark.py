@@ -80,8 +80,8 @@ class Training:
         SHA-256 over the bytes of the kept codes, scales and other weights, in this order.
     parameters : int
         That are trained; 0 where the table does not know.
-    processor, parent_processor : str
-        What trained the network, and what it inherits from; "" where it is not known.
+    processor, parent_processor, evaluation_processor : str
+        What trained the network, trained what it inherits from, and evaluated it; "" where it is not known.
     """
 
     epochs: np.ndarray
@@ -94,6 +94,7 @@ class Training:
     parameters: int
     processor: str
     parent_processor: str
+    evaluation_processor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,6 +437,7 @@ class Benchmark:
             parameters=int(read("parameters")[row]),
             processor=read("processor")[index, row].decode("ascii"),
             parent_processor=read("parent_processor")[index, row].decode("ascii"),
+            evaluation_processor=read("evaluation_processor")[index, row].decode("ascii"),
         )
 
     def proxies(self, arch: str) -> Proxies:

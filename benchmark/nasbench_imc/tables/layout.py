@@ -38,6 +38,7 @@ with a seed, ``/training/valid`` is 0 and the values are NaN, and nowhere else::
     /training/parameters      (A,) int32           all that is trained
     /training/processor       (S, A) ASCII         what trained the network; "" where the log does not say
     /training/parent_processor (S, A) ASCII        what trained that from which it inherits
+    /training/evaluation_processor (S, A) ASCII    what evaluated it
     /training/weights_sha256  (S, A) ASCII
     /proxy/NAME               (A,) float32               zero-cost proxies; may be absent
     /proxy_seconds/NAME       (A,) float32               what each took
@@ -45,7 +46,7 @@ with a seed, ``/training/valid`` is 0 and the values are NaN, and nowhere else::
     /reference/seed           (Q,) int32                 training seeds of these
     /reference/accuracy       (R, Q) float32             on test images; NaN where not trained with a seed
 
-Every dataset but the keys carries ``unit``, ``direction`` and ``description``; its ``axes`` attribute
+Every quantity carries ``unit``, ``direction`` and ``description``; its ``axes`` attribute
 names its axes. The root carries ``schema``, ``space``, ``version``, provenance and licences.
 """
 
