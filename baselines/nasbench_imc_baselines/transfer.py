@@ -43,8 +43,8 @@ def search(
     rng: np.random.Generator,
     *,
     initial: int = 1,
-    penalty: float = 1.0,
-    window: float = 20.0,
+    penalty: float = 10.0,
+    window: float = 10.0,
 ) -> None:
     look, free = _Costs(session), _free_labels(session, rng)
     best = _best(session, [look.imagined(design, float(labels.mean())) for design, labels in free.items()])
