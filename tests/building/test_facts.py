@@ -220,6 +220,11 @@ def test_transformers_win_digitally_and_lose_on_pairs_at_equal_energy(found):
     assert 0 < alone["matched"] < pcm["matched"]
 
 
+def labels_of(bench, seed):
+    """Digital accuracy, on test images, of the networks that have all seeds."""
+    return bench.array("accuracy_digital", sorted(SEEDED), training_seed=seed).astype(float)
+
+
 def test_noise_is_what_was_planted(bench, found):
     pcm, sram, digital = (only(found.noise, chip=chip) for chip in (PCM, SRAM, DIGITAL))
     assert pcm["draw_sd"] == pytest.approx(DRAW_SD, rel=0.1)
@@ -229,6 +234,11 @@ def test_noise_is_what_was_planted(bench, found):
     # Seed 0 has no noise of its own here: two of three deviate.
     assert digital["seed_sd"] == pytest.approx(SEED_SD * math.sqrt(2 / 3), rel=0.25)
     assert digital["seed_networks"] == len(SEEDED)
+    ranks = [
+        rank_correlation(*(labels_of(bench, seed) for seed in pair))[0] for pair in ((0, 1), (0, 2), (1, 2))
+    ]
+    assert digital["seed_tau"] == pytest.approx(np.mean(ranks))
+    assert pcm["seed_tau"] < 1
     assert pcm["seed_sd"] > digital["seed_sd"]  # draws differ between trainings
     seen = bench.table("accuracy", PCM, labels="search")["accuracy"].astype(float)
     best = found.networks.loc[seen.nlargest(pcm["best_networks"]).index, PCM]
@@ -261,14 +271,19 @@ def test_a_shift_of_all_networks_is_no_noise():
 
     from nasbench_imc.building.facts import _seed_noise
 
-    labels = {0: np.array([1.0, 2.0, 3.0]), 1: np.array([6.0, 7.0, 8.0])}
+    low = np.arange(1.0, 11.0)
+    swapped = low[[1, 0, *range(2, 10)]]  # 1 of 45 pairs the other way round: tau 1 - 2 / 45
+    labels = {0: low, 1: low + 5}
     bench = SimpleNamespace(
         training_seeds=(0, 1),
-        trained=lambda seed: ("a", "b", "c"),
+        trained=lambda seed: tuple("abcdefghij"),
         array=lambda *given, training_seed, **options: labels[training_seed],
     )
-    sd, shift, networks = _seed_noise(bench, DIGITAL)
-    assert (sd, shift, networks) == (0, pytest.approx(5 / math.sqrt(2)), 3)
+    found = _seed_noise(bench, DIGITAL)
+    shift = pytest.approx(5 / math.sqrt(2))
+    assert found == {"seed_networks": 10, "seed_sd": 0, "seed_shift": shift, "seed_tau": 1}
+    labels[1] = swapped + 5
+    assert _seed_noise(bench, DIGITAL)["seed_tau"] == pytest.approx(1 - 2 / 45)
 
 
 def test_single_draws_are_those_of_the_file(bench):
@@ -332,6 +347,8 @@ def test_sentences_say_what_was_planted(found):
     assert f"measured on {len(SEEDED)} networks" in text[5]
     shift = only(found.noise, chip=DIGITAL)["seed_shift"]
     assert f"all networks together from seed to seed by {shift:.2f} and " in text[5]
+    tau = only(found.noise, chip=DIGITAL)["seed_tau"]
+    assert f"ranks them as another does with a tau of {tau:.2f} digitally" in text[5]
     assert not any("Training seeds" in line for line in found.missing)
     taus = found.fidelity.groupby("fidelity", sort=False)["tau"].mean()
     enough = taus.index[np.flatnonzero(taus >= 0.9 * taus["draws-8"])[0]]

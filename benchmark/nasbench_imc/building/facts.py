@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -497,7 +498,8 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
     """Noise of trainings and of device draws beside the spread of the best networks, by chip [points].
 
     ``seed_sd``: over training seeds, root mean square over the ``seed_networks`` that have all of them, less
-    ``seed_shift``, the SD of what these together change by from seed to seed, which ranks none above another.
+    ``seed_shift``, the SD of what these together change by from seed to seed, which ranks none above another;
+    ``seed_tau`` [1]: Kendall's tau between their labels with one seed and with another, mean over pairs.
     ``draw_sd``: over single draws of the score label, each with images of its own; ``draw_error``: of the
     mean over all draws. ``best_sd``, ``best_range``: of the ``best_networks`` best on this chip by search
     labels, ``best_error`` the error of their own draws' mean, and ``resolved_draws``, ``resolved_seeds``:
@@ -509,7 +511,7 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
         values = _labels(bench, chip, 0)
         chosen = best_of(_labels(bench, chip, 0, "search"), BEST)
         best = values[chosen]
-        seed_sd, seed_shift, seed_networks = _seed_noise(bench, chip)
+        of_seeds = _seed_noise(bench, chip)
         draw_sd = best_error = math.nan
         if chip != DIGITAL:
             draws = _draws(bench, chip)
@@ -519,9 +521,7 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
         rows.append(
             {
                 "chip": chip,
-                "seed_networks": seed_networks,
-                "seed_sd": seed_sd,
-                "seed_shift": seed_shift,
+                **of_seeds,
                 "draw_sd": draw_sd,
                 "draw_error": draw_sd / math.sqrt(bench.draws),
                 "best_networks": len(best),
@@ -529,7 +529,7 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
                 "best_sd": best.std(ddof=1) if several else math.nan,
                 "best_range": np.ptp(best) if several else math.nan,
                 "resolved_draws": resolved(best, best_error),
-                "resolved_seeds": resolved(best, seed_sd),
+                "resolved_seeds": resolved(best, of_seeds["seed_sd"]),
             }
         )
     return pd.DataFrame(rows)
@@ -586,16 +586,22 @@ def _labels(bench: Benchmark, chip: str, seed: int, labels: Kind = "score") -> n
     return found.astype(np.float64)
 
 
-def _seed_noise(bench: Benchmark, chip: str) -> tuple[float, float, int]:
-    """SD of a run about its network's mean, SD of the seeds' shifts, networks with all seeds."""
+def _seed_noise(bench: Benchmark, chip: str) -> dict[str, float]:
+    """What :func:`noise` says of training seeds, of the networks with all of them."""
     trained = {
         seed: pd.Series(_labels(bench, chip, seed), bench.trained(seed)) for seed in bench.training_seeds
     }
     values = pd.DataFrame(trained).dropna().to_numpy()
     if len(trained) < 2 or not len(values):
-        return math.nan, math.nan, 0
+        return {"seed_networks": 0} | dict.fromkeys(("seed_sd", "seed_shift", "seed_tau"), math.nan)
     shifts = values.mean(axis=0)
-    return root_mean_variance(values - shifts), float(shifts.std(ddof=1)), len(values)
+    taus = [rank_correlation(a, b)[0] for a, b in combinations(values.T, 2)]
+    return {
+        "seed_networks": len(values),
+        "seed_sd": root_mean_variance(values - shifts),
+        "seed_shift": float(shifts.std(ddof=1)),
+        "seed_tau": float(np.mean(taus)),
+    }
 
 
 def _draws(bench: Benchmark, chip: str, at: str = AT) -> np.ndarray:

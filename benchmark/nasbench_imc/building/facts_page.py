@@ -140,12 +140,13 @@ _METHOD = f"""\
 - Equal energy: a network's accuracy minus the mean of the CNNs (of those of `c` alone, of the networks mostly
   `c`) whose energy on the same configuration is within a factor {MATCH}. Intervals: {LEVEL:.0%} percentile
   bootstrap over the networks so matched, with a seeded generator; those beside them are taken as given.
-- Noise of training is over seeds of one network and holds the noise of draws with it. The networks of a seed
-  share a super-network, so they shift together: the SD of these shifts, which rank none above another, stands
-  apart. A draw has devices and
-  images of its own. Two networks are told apart where they differ by more than {RESOLVED:g} standard errors
-  of a difference, of draws by the error of these networks' own draws; of equal networks {CHANCE:.1%} would
-  be. The score labels of the best {BEST:.0%} hold noise too, and so does their spread.
+- Noise of training is over seeds of one network and holds the noise of draws with it. The networks of a
+  seed share a super-network, so they shift together: the SD of these shifts, which rank none above another,
+  stands apart. The tau of trainings is between the ranks of these networks with one seed and with another,
+  mean over pairs of seeds. A draw has devices and images of its own. Two networks are told apart where they
+  differ by more than {RESOLVED:g} standard errors of a difference, of draws by the error of these networks'
+  own draws; of equal networks {CHANCE:.1%} would be. The score labels of the best {BEST:.0%} hold noise
+  too, and so does their spread.
 - Fidelities: `curve-k` is the validation accuracy at entry k of the learning curve, `draws-n` the mean of n
   noise draws on validation images, averaged over label seeds. Seconds are from scratch, without the
   super-network.
@@ -291,6 +292,11 @@ def _say_noise(facts: Facts) -> list[str]:
             f"networks together from seed to seed by {digital['seed_shift'].max():.2f} and "
             f"{_span(chips['seed_shift'])}."
         )
+        if len(taus := chips["seed_tau"].dropna()):
+            said.append(
+                f"One training ranks them as another does with a tau of {digital['seed_tau'].max():.2f} "
+                f"digitally and {_span(taus)} on the chips."
+            )
     else:
         said.append("No network was trained with two seeds: the noise of training is unknown.")
     if len(draws):
@@ -435,6 +441,7 @@ def _noise_table(facts: Facts) -> str:
             _chip(row["chip"]),
             *(number(row[name], 2) for name in points),
             *(_percent(row[name]) for name in ("resolved_draws", "resolved_seeds")),
+            number(row["seed_tau"], 2),
         )
         for row in _rows(facts.noise)
     ]
@@ -449,6 +456,7 @@ def _noise_table(facts: Facts) -> str:
         f"error, best {BEST:.0%}",
         "told apart (draws)",
         "told apart (trainings)",
+        "tau, trainings",
     )
     floors = facts.floors["label_sd"].dropna()
     said = ""
