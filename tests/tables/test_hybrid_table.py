@@ -61,7 +61,7 @@ def expected(evaluation, kind, compression, accuracy_class, at, chosen=slice(Non
 def test_a_pilot_loads_and_is_not_official(bench, table):
     assert not bench.official
     assert bench.sha256 == files.file_sha256(table / "hybrid.h5")
-    assert (bench.name, bench.version) == ("hybrid", "0.1.0-pilot")
+    assert (bench.name, bench.version) == ("hybrid", f"{hybrid.VERSION}-pilot")
     assert len(bench.architectures) == bench.distinct_networks == 7
     assert len(bench.space.architectures) == 1_728
     assert bench.compressions == ((8, 0.0), (4, 0.0), (8, 0.5), (4, 0.5))
