@@ -167,6 +167,22 @@ def test_scalarised_needs_observations() -> None:
         bridges.scalarised(session, rng())
 
 
+def test_scalarised_by_others_needs_no_observation_and_takes_their_scale() -> None:
+    with M.session(0) as session:
+        seen = [session.query(M.domain.random(rng(k))) for k in range(12)]
+    with M.session(0) as fresh:  # nothing observed here
+        assert not fresh.observations
+        by_all, by_few = (bridges.scalarised(fresh, rng(3), some) for some in (seen, seen[:3]))
+        with pytest.raises(nbi.SearchError, match="query some designs first"):
+            bridges.scalarised(fresh, rng(3), [])
+    with M.session(0) as known:
+        for each in seen:
+            known.query(each.design)
+        own = bridges.scalarised(known, rng(3))
+    assert [by_all(each) for each in seen] == [own(each) for each in seen]
+    assert [by_few(each) for each in seen] != [own(each) for each in seen]
+
+
 # Ask and tell.
 
 
