@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from nasbench_imc.errors import BenchmarkError
+
+Work = TypeVar("Work")
 
 #: How long a scheduler may take to answer, and to have a first worker [s].
 PATIENCE = 15
@@ -69,6 +71,39 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+def ended(futures: Sequence[Any], work: Iterable[Work]) -> Iterator[tuple[Work, Any]]:
+    """Work that a scheduler was given, each as it ends.
+
+    Parameters
+    ----------
+    futures : sequence of distributed.Future
+    work : iterable
+        What each of them works on.
+
+    Yields
+    ------
+    (work, distributed.Future)
+        The future has a result or an error; it is held here no longer.
+
+    Raises
+    ------
+    BenchmarkError
+        Where the scheduler is lost.
+    """
+    from distributed import as_completed
+
+    held = dict(zip(futures, work, strict=True))
+    del futures  # the scheduler keeps a result as long as somebody holds its future
+    waiting = as_completed(list(held))
+    for future in waiting:
+        if future.status == "lost":  # its worker died before the result was asked for: Dask works again
+            waiting.add(future)
+        elif future.status in ("finished", "error"):
+            yield held.pop(future), future
+        else:
+            raise lost()
 
 
 def lost() -> BenchmarkError:

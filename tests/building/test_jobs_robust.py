@@ -271,6 +271,30 @@ def test_a_scheduler_that_is_lost_ends_the_run_with_an_error(Faulty, external, t
     thread.join()
 
 
+def test_a_result_lost_with_its_worker_is_worked_out_again(Faulty, external, tmp_path):
+    # The moment between a job's end and the look at its result, held open: the worker dies in it.
+    from distributed import Client
+
+    worker = external.add_worker(ENVIRONMENT)
+    jobs = [Faulty("good", 1, tmp_path), Faulty("good", 2, tmp_path), Faulty("patient", 3, tmp_path)]
+    with Client(external.address) as client:
+        work = running._ended(client, jobs)
+        first = next(work)
+        workers_of(tmp_path, 1)
+        until(lambda: states(client).count("finished") == 2, "the second job is known to have ended")
+        worker.kill()
+        until(lambda: states(client).count("lost") == 2, "the results are known to be lost")
+        (tmp_path / "go").touch()
+        external.add_worker(ENVIRONMENT)
+        rest = list(work)
+    assert {job for job, error in [first, *rest] if error is None} == set(jobs)
+    assert len(rest) == 2
+
+
+def states(client) -> list[str]:
+    return [state.status for state in client.futures.values()]
+
+
 def test_a_job_refuses_a_worker_that_joined_without_the_environment(Faulty, tmp_path, monkeypatch):
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from nasbench_imc.cluster import connected, lost, slots
+from nasbench_imc.cluster import connected, ended, slots
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.files import remove_leftovers
 from nasbench_imc.progress import JobsBar
@@ -116,13 +116,8 @@ def missing_environment() -> dict[str, str]:
 
 def _ended(client: Any, jobs: Sequence[Job]) -> Iterator[tuple[Job, BaseException | None]]:
     """Run jobs; each as it ends, with its error."""
-    from distributed import as_completed
-
-    futures = dict(zip(client.map(_run, jobs, pure=False), jobs, strict=True))
-    for future in as_completed(list(futures)):
-        if future.status not in ("finished", "error"):
-            raise lost()
-        yield futures.pop(future), future.exception()
+    for job, future in ended(client.map(_run, jobs, pure=False), jobs):
+        yield job, future.exception()
 
 
 def _run(job: Job) -> None:

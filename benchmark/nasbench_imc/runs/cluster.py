@@ -12,13 +12,13 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from distributed import Client, Reschedule, as_completed, get_worker
+from distributed import Client, Reschedule, get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.scheduler import KilledWorker
 from distributed.worker import Worker
 
 from nasbench_imc._version import __version__
-from nasbench_imc.cluster import lost
+from nasbench_imc.cluster import ended, lost
 from nasbench_imc.errors import BenchmarkError
 from nasbench_imc.runs.runner import Closed, Made, Order, Posed, Runners, Sent
 from nasbench_imc.tables import files
@@ -50,11 +50,7 @@ def make_on_cluster(client: Client, orders: Mapping[Run, Order], name: str) -> G
         for order in orders.values()
     ]
     with _set_up(client, _Maker(searchers, tasks), name):
-        futures = dict(zip(client.map(_make, runs, maker=name, pure=False), orders, strict=True))
-        for future in as_completed(list(futures)):
-            if future.status not in ("finished", "error"):
-                raise lost()
-            run = futures.pop(future)
+        for run, future in ended(client.map(_make, runs, maker=name, pure=False), orders):
             try:
                 error = future.exception()
                 made = None if error else future.result()
