@@ -98,9 +98,10 @@ def ended(futures: Sequence[Any], work: Iterable[Work]) -> Iterator[tuple[Work, 
     del futures  # the scheduler keeps a result as long as somebody holds its future
     waiting = as_completed(list(held))
     for future in waiting:
-        if future.status == "lost":  # its worker died before the result was asked for: Dask works again
+        status = future.status  # another thread changes it
+        if status == "lost":  # its worker died before the result was asked for: Dask works again
             waiting.add(future)
-        elif future.status in ("finished", "error"):
+        elif status in ("finished", "error"):
             yield held.pop(future), future
         else:
             raise lost()
