@@ -27,7 +27,7 @@ from nasbench_imc.hardware.metrics import PRIMARY
 from nasbench_imc.spaces import Hybrid
 from nasbench_imc.tables.layout import TIMES
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 
 #: Training seeds of the networks that are trained again.
 REPEATED_SEEDS = (1, 2)
