@@ -14,6 +14,7 @@ from nasbench_imc import cli
 from nasbench_imc.building import hybrid
 from nasbench_imc.building.facts import (
     DIGITAL,
+    TAKEN,
     best_of,
     facts,
     fidelity,
@@ -280,10 +281,32 @@ def test_a_shift_of_all_networks_is_no_noise():
         array=lambda *given, training_seed, **options: labels[training_seed],
     )
     found = _seed_noise(bench, DIGITAL)
-    shift = pytest.approx(5 / math.sqrt(2))
-    assert found == {"seed_networks": 10, "seed_sd": 0, "seed_shift": shift, "seed_tau": pytest.approx(1)}
+    assert (found["seed_networks"], found["seed_sd"]) == (10, 0)
+    assert found["seed_shift"] == pytest.approx(5 / math.sqrt(2))
+    assert found["seed_tau"] == pytest.approx(1)
+    assert (found["seed_lead"], found["seed_lead_other"]) == (0, 0)  # all ten are chosen
     labels[1] = swapped + 5
     assert _seed_noise(bench, DIGITAL)["seed_tau"] == pytest.approx(1 - 2 / 45)
+
+
+def test_a_lead_is_judged_by_the_same_training_and_by_another():
+    from types import SimpleNamespace
+
+    from nasbench_imc.building.facts import _seed_noise
+
+    rising = np.arange(40.0)  # the best ten are 15 above the mean
+    score = {0: rising, 1: np.roll(rising, 1) + 5}  # the last of the ranking comes first: 9 of 10 in common
+    search = {0: rising, 1: -rising}  # which misleads with seed 1
+    bench = SimpleNamespace(
+        training_seeds=(0, 1),
+        trained=lambda seed: tuple(f"{row:02}" for row in range(40)),
+        array=lambda *given, training_seed, labels: {"score": score, "search": search}[labels][training_seed],
+    )
+    found = _seed_noise(bench, DIGITAL)
+    lowest = np.arange(10)
+    lead = [[15, score[1][30:].mean() - 24.5], [rising[lowest].mean() - 19.5, score[1][lowest].mean() - 24.5]]
+    assert found["seed_lead"] == pytest.approx((lead[0][0] + lead[1][1]) / 2)
+    assert found["seed_lead_other"] == pytest.approx((lead[0][1] + lead[1][0]) / 2)
 
 
 def test_single_draws_are_those_of_the_file(bench):
@@ -349,6 +372,7 @@ def test_sentences_say_what_was_planted(found):
     assert f"all networks together from seed to seed by {shift:.2f} and " in text[5]
     tau = only(found.noise, chip=DIGITAL)["seed_tau"]
     assert f"ranks them as another does with a tau of {tau:.2f} digitally" in text[5]
+    assert f"The {TAKEN} that search labels of one training choose among them keep " in text[5]
     assert not any("Training seeds" in line for line in found.missing)
     taus = found.fidelity.groupby("fidelity", sort=False)["tau"].mean()
     enough = taus.index[np.flatnonzero(taus >= 0.9 * taus["draws-8"])[0]]

@@ -500,6 +500,8 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
     ``seed_sd``: over training seeds, root mean square over the ``seed_networks`` that have all of them, less
     ``seed_shift``, the SD of what these together change by from seed to seed, which ranks none above another;
     ``seed_tau`` [1]: Kendall's tau between their labels with one seed and with another, mean over pairs.
+    ``seed_lead``, ``seed_lead_other``: by how much the :data:`TAKEN` of them that are best by search labels
+    of a training are above the mean of all by score labels of that training, and of another (means).
     ``draw_sd``: over single draws of the score label, each with images of its own; ``draw_error``: of the
     mean over all draws. ``best_sd``, ``best_range``: of the ``best_networks`` best on this chip by search
     labels, ``best_error`` the error of their own draws' mean, and ``resolved_draws``, ``resolved_seeds``:
@@ -588,19 +590,29 @@ def _labels(bench: Benchmark, chip: str, seed: int, labels: Kind = "score") -> n
 
 def _seed_noise(bench: Benchmark, chip: str) -> dict[str, float]:
     """What :func:`noise` says of training seeds, of the networks with all of them."""
-    trained = {
-        seed: pd.Series(_labels(bench, chip, seed), bench.trained(seed)) for seed in bench.training_seeds
-    }
-    values = pd.DataFrame(trained).dropna().to_numpy()
-    if len(trained) < 2 or not len(values):
-        return {"seed_networks": 0} | dict.fromkeys(("seed_sd", "seed_shift", "seed_tau"), math.nan)
-    shifts = values.mean(axis=0)
-    taus = [rank_correlation(a, b)[0] for a, b in combinations(values.T, 2)]
+    seeds = bench.training_seeds
+    score, search = (
+        pd.DataFrame(
+            {seed: pd.Series(_labels(bench, chip, seed, kind), bench.trained(seed)) for seed in seeds}
+        )
+        .dropna()
+        .to_numpy()
+        for kind in _KINDS
+    )
+    if len(seeds) < 2 or not len(score):
+        names = ("seed_sd", "seed_shift", "seed_tau", "seed_lead", "seed_lead_other")
+        return {"seed_networks": 0} | dict.fromkeys(names, math.nan)
+    shifts = score.mean(axis=0)
+    taus = [rank_correlation(a, b)[0] for a, b in combinations(score.T, 2)]
+    leads = np.stack([(score - shifts)[largest(labels, TAKEN)].mean(axis=0) for labels in search.T])
+    same = np.eye(len(seeds), dtype=bool)
     return {
-        "seed_networks": len(values),
-        "seed_sd": root_mean_variance(values - shifts),
+        "seed_networks": len(score),
+        "seed_sd": root_mean_variance(score - shifts),
         "seed_shift": float(shifts.std(ddof=1)),
         "seed_tau": float(np.mean(taus)),
+        "seed_lead": float(leads[same].mean()),
+        "seed_lead_other": float(leads[~same].mean()),
     }
 
 

@@ -143,10 +143,11 @@ _METHOD = f"""\
 - Noise of training is over seeds of one network and holds the noise of draws with it. The networks of a
   seed share a super-network, so they shift together: the SD of these shifts, which rank none above another,
   stands apart. The tau of trainings is between the ranks of these networks with one seed and with another,
-  mean over pairs of seeds. A draw has devices and images of its own. Two networks are told apart where they
-  differ by more than {RESOLVED:g} standard errors of a difference, of draws by the error of these networks'
-  own draws; of equal networks {CHANCE:.1%} would be. The score labels of the best {BEST:.0%} hold noise
-  too, and so does their spread.
+  mean over pairs of seeds. The lead is that of the {TAKEN} of these networks that are best by search labels
+  of a training over the mean of all, by score labels of that training and of the others. A draw has devices
+  and images of its own. Two networks are told apart where they differ by more than {RESOLVED:g} standard
+  errors of a difference, of draws by the error of these networks' own draws; of equal networks {CHANCE:.1%}
+  would be. The score labels of the best {BEST:.0%} hold noise too, and so does their spread.
 - Fidelities: `curve-k` is the validation accuracy at entry k of the learning curve, `draws-n` the mean of n
   noise draws on validation images, averaged over label seeds. Seconds are from scratch, without the
   super-network.
@@ -297,6 +298,12 @@ def _say_noise(facts: Facts) -> list[str]:
                 f"One training ranks them as another does with a tau of {digital['seed_tau'].max():.2f} "
                 f"digitally and {_span(taus)} on the chips."
             )
+        kept = (chips["seed_lead_other"] / chips["seed_lead"]).dropna()
+        if chips["seed_networks"].max() > TAKEN and len(kept):
+            said.append(
+                f"The {TAKEN} that search labels of one training choose among them keep {kept.min():.0%} to "
+                f"{kept.max():.0%} of their lead over the mean when another training judges."
+            )
     else:
         said.append("No network was trained with two seeds: the noise of training is unknown.")
     if len(draws):
@@ -442,6 +449,7 @@ def _noise_table(facts: Facts) -> str:
             *(number(row[name], 2) for name in points),
             *(_percent(row[name]) for name in ("resolved_draws", "resolved_seeds")),
             number(row["seed_tau"], 2),
+            f"{number(row['seed_lead'], 2)} / {number(row['seed_lead_other'], 2)}",
         )
         for row in _rows(facts.noise)
     ]
@@ -457,6 +465,7 @@ def _noise_table(facts: Facts) -> str:
         "told apart (draws)",
         "told apart (trainings)",
         "tau, trainings",
+        f"lead of {TAKEN}, same / another training",
     )
     floors = facts.floors["label_sd"].dropna()
     said = ""
