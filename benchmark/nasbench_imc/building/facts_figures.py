@@ -219,9 +219,18 @@ def _noises(facts: Facts) -> bytes:
     with styled():
         figure = Figure(figsize=(8.6, 1.4 + 0.32 * len(facts.noise)), dpi=130, layout="constrained")
         panel = figure.subplots()
-        for name, (colour, marker, label) in looks.items():
+        apart = np.linspace(-0.21, 0.21, len(looks))  # several are often equal, and would hide one another
+        for (name, (colour, marker, label)), shift in zip(looks.items(), apart, strict=True):
             if facts.noise[name].notna().any():
-                panel.plot(facts.noise[name], places, marker, color=colour, markersize=5.5, label=label)
+                panel.plot(
+                    facts.noise[name],
+                    places + shift,
+                    marker,
+                    color=colour,
+                    markersize=5.5,
+                    label=label,
+                    clip_on=False,
+                )
         panel.set_yticks(places, list(facts.noise["chip"]))
         panel.set_ylim(len(places) - 0.4, -0.6)
         panel.set_xlim(left=0)
