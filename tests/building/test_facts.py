@@ -18,6 +18,7 @@ from nasbench_imc.building.facts import (
     best_of,
     facts,
     fidelity,
+    interaction,
     largest,
     matched_differences,
     pure_family,
@@ -284,7 +285,7 @@ def test_a_shift_of_all_networks_is_no_noise():
     assert (found["seed_networks"], found["seed_sd"]) == (10, 0)
     assert found["seed_shift"] == pytest.approx(5 / math.sqrt(2))
     assert found["seed_tau"] == pytest.approx(1)
-    assert (found["seed_lead"], found["seed_lead_other"]) == (0, 0)  # all ten are chosen
+    assert np.isnan([found["seed_lead"], found["seed_lead_other"]]).all()  # all ten would be chosen
     labels[1] = swapped + 5
     assert _seed_noise(bench, DIGITAL)["seed_tau"] == pytest.approx(1 - 2 / 45)
 
@@ -303,10 +304,44 @@ def test_a_lead_is_judged_by_the_same_training_and_by_another():
         array=lambda *given, training_seed, labels: {"score": score, "search": search}[labels][training_seed],
     )
     found = _seed_noise(bench, DIGITAL)
+    assert found["seed_networks"] == 40
     lowest = np.arange(10)
     lead = [[15, score[1][30:].mean() - 24.5], [rising[lowest].mean() - 19.5, score[1][lowest].mean() - 24.5]]
     assert found["seed_lead"] == pytest.approx((lead[0][0] + lead[1][1]) / 2)
     assert found["seed_lead_other"] == pytest.approx((lead[0][1] + lead[1][0]) / 2)
+
+
+def test_networks_with_several_seeds_are_taken_in_the_tables_order():
+    """Of equal labels the first of the table counts, not of the alphabet; each value stays its network's."""
+    from types import SimpleNamespace
+
+    from nasbench_imc.building.facts import _seed_noise
+
+    order = [f"n{row:02}" for row in range(29, -1, -1)]
+    value = {code: float(row) for row, code in enumerate(order)}
+
+    def array(metric, codes, *, training_seed, labels):
+        score = np.array([value[code] for code in codes]) + training_seed
+        return score if labels == "score" else np.zeros(len(codes))
+
+    bench = SimpleNamespace(
+        training_seeds=(0, 1),
+        trained=lambda seed: tuple(order) if seed == 0 else tuple(order[:20][::-1]),
+        array=array,
+    )
+    found = _seed_noise(bench, DIGITAL)
+    assert (found["seed_networks"], found["seed_sd"]) == (20, 0)
+    assert found["seed_shift"] == pytest.approx(1 / math.sqrt(2))
+    assert found["seed_lead"] == found["seed_lead_other"] == np.mean(range(10)) - np.mean(range(20))
+
+
+def test_what_neither_row_nor_column_explains_is_interaction():
+    rng = np.random.default_rng(5)
+    noise = rng.normal(0, 0.4, (3, 4000))
+    shifted = noise + rng.normal(0, 5, (3, 1)) + rng.normal(0, 2, 4000)
+    assert interaction(shifted) == pytest.approx(interaction(noise))
+    assert interaction(noise) == pytest.approx(0.4, rel=0.03)
+    assert math.isnan(interaction(noise[:, :1]))
 
 
 def test_single_draws_are_those_of_the_file(bench):
@@ -372,7 +407,7 @@ def test_sentences_say_what_was_planted(found):
     assert f"all networks together from seed to seed by {shift:.2f} and " in text[5]
     tau = only(found.noise, chip=DIGITAL)["seed_tau"]
     assert f"ranks them as another does with a tau of {tau:.2f} digitally" in text[5]
-    assert f"The {TAKEN} that search labels of one training choose among them keep " in text[5]
+    assert f"The {TAKEN} that search labels of one training choose among them lead the mean by " in text[5]
     assert not any("Training seeds" in line for line in found.missing)
     taus = found.fidelity.groupby("fidelity", sort=False)["tau"].mean()
     enough = taus.index[np.flatnonzero(taus >= 0.9 * taus["draws-8"])[0]]

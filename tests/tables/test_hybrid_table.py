@@ -324,9 +324,12 @@ def test_other_training_seeds_serve_the_networks_that_have_them(bench, evaluated
             bench.query(Design(without, PCM), training_seed=2)
     with pytest.raises(UnavailableError, match="was not trained"):
         bench.array("accuracy", hardware=PCM, training_seed=2)
-    for seed in (3, -1, "0", None, [0], float("nan")):
+    assert bench.trained(np.int64(2)) == trained
+    for seed in (3, -1, "0", None, [0], float("nan"), True, 1.0, np.array(1), np.array([1, 2])):
         with pytest.raises(UnavailableError, match=r"it has \[0, 1, 2\]"):
             bench.query(Design(without, PCM), training_seed=seed)
+        with pytest.raises(UnavailableError, match=r"it has \[0, 1, 2\]"):
+            bench.trained(seed)
 
 
 def test_digital_accuracy_is_that_of_the_labels_asked_for(bench, evaluated):

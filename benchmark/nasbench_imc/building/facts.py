@@ -49,6 +49,10 @@ TOP, BEST = 0.1, 0.05
 #: So many networks are taken where one alone would be a matter of luck.
 TAKEN = 10
 
+#: Best share of the networks with several seeds whose trainings stand for those of the best few of all, which
+#: are less sensitive to noise than most.
+GOOD = 0.2
+
 #: Fewer networks than this give no correlation and no interval.
 MIN_NETWORKS = 8
 
@@ -64,6 +68,7 @@ RESAMPLES = 1_000
 _SEEDS = 3  # with which networks of a full table were trained
 _COMPRESSIONS = ((8, 0.0), (4, 0.0), (8, 0.5), (4, 0.5))  # of a full table
 
+_OF_SEEDS = ("seed_sd", "seed_shift", "seed_tau", "seed_sd_best", "seed_lead", "seed_lead_other")
 _KINDS: tuple[Kind, Kind] = ("score", "search")
 
 DIGITAL = "digital"  # stands for floating point where chips are listed
@@ -497,8 +502,9 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
 def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
     """Noise of trainings and of device draws beside the spread of the best networks, by chip [points].
 
-    ``seed_sd``: over training seeds, root mean square over the ``seed_networks`` that have all of them, less
-    ``seed_shift``, the SD of what these together change by from seed to seed, which ranks none above another;
+    ``seed_sd``: over training seeds, of the ``seed_networks`` that have all of them, less ``seed_shift``, the
+    SD of what these together change by from seed to seed, which ranks none above another; ``seed_sd_best``:
+    the same of the best :data:`GOOD` of them by search labels, mean over seeds.
     ``seed_tau`` [1]: Kendall's tau between their labels with one seed and with another, mean over pairs.
     ``seed_lead``, ``seed_lead_other``: by how much the :data:`TAKEN` of them that are best by search labels
     of a training are above the mean of all by score labels of that training, and of another (means).
@@ -506,12 +512,12 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
     mean over all draws. ``best_sd``, ``best_range``: of the ``best_networks`` best on this chip by search
     labels, ``best_error`` the error of their own draws' mean, and ``resolved_draws``, ``resolved_seeds``:
     share of their pairs that differ by more than :data:`RESOLVED` standard errors of a difference, by that
-    error and by noise of seeds.
+    error and by ``seed_sd_best``.
     """
     rows = []
     for chip in (DIGITAL, *chips):
-        values = _labels(bench, chip, 0)
-        chosen = best_of(_labels(bench, chip, 0, "search"), BEST)
+        values = _labels(bench, chip)
+        chosen = best_of(_labels(bench, chip, labels="search"), BEST)
         best = values[chosen]
         of_seeds = _seed_noise(bench, chip)
         draw_sd = best_error = math.nan
@@ -531,7 +537,7 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
                 "best_sd": best.std(ddof=1) if several else math.nan,
                 "best_range": np.ptp(best) if several else math.nan,
                 "resolved_draws": resolved(best, best_error),
-                "resolved_seeds": resolved(best, of_seeds["seed_sd"]),
+                "resolved_seeds": resolved(best, of_seeds["seed_sd_best"]),
             }
         )
     return pd.DataFrame(rows)
@@ -578,9 +584,11 @@ def resolved(values: np.ndarray, error: float) -> float:
     return float((np.abs(values[first] - values[second]) > RESOLVED * math.sqrt(2) * error).mean())
 
 
-def _labels(bench: Benchmark, chip: str, seed: int, labels: Kind = "score") -> np.ndarray:
-    """Labels of the networks that were trained with a seed."""
-    codes = bench.trained(seed)
+def _labels(
+    bench: Benchmark, chip: str, seed: int = 0, labels: Kind = "score", codes: Sequence[str] | None = None
+) -> np.ndarray:
+    """Labels of networks, (A,): by default of those that were trained with a seed, in the table's order."""
+    codes = bench.trained(seed) if codes is None else codes
     if chip == DIGITAL:
         found = bench.array("accuracy_digital", codes, labels=labels, training_seed=seed)
     else:
@@ -591,29 +599,33 @@ def _labels(bench: Benchmark, chip: str, seed: int, labels: Kind = "score") -> n
 def _seed_noise(bench: Benchmark, chip: str) -> dict[str, float]:
     """What :func:`noise` says of training seeds, of the networks with all of them."""
     seeds = bench.training_seeds
-    score, search = (
-        pd.DataFrame(
-            {seed: pd.Series(_labels(bench, chip, seed, kind), bench.trained(seed)) for seed in seeds}
-        )
-        .dropna()
-        .to_numpy()
-        for kind in _KINDS
-    )
-    if len(seeds) < 2 or not len(score):
-        names = ("seed_sd", "seed_shift", "seed_tau", "seed_lead", "seed_lead_other")
-        return {"seed_networks": 0} | dict.fromkeys(names, math.nan)
-    shifts = score.mean(axis=0)
-    taus = [rank_correlation(a, b)[0] for a, b in combinations(score.T, 2)]
-    leads = np.stack([(score - shifts)[largest(labels, TAKEN)].mean(axis=0) for labels in search.T])
-    same = np.eye(len(seeds), dtype=bool)
-    return {
-        "seed_networks": len(score),
-        "seed_sd": root_mean_variance(score - shifts),
-        "seed_shift": float(shifts.std(ddof=1)),
-        "seed_tau": float(np.mean(taus)),
-        "seed_lead": float(leads[same].mean()),
-        "seed_lead_other": float(leads[~same].mean()),
+    every = set.intersection(*(set(bench.trained(seed)) for seed in seeds))
+    codes = [code for code in bench.trained(seeds[0]) if code in every]
+    found = {"seed_networks": len(codes)} | dict.fromkeys(_OF_SEEDS, math.nan)
+    if len(seeds) < 2 or not codes:
+        return found | {"seed_networks": 0}
+    score, search = (np.stack([_labels(bench, chip, seed, kind, codes) for seed in seeds]) for kind in _KINDS)
+    good = best_of(search.mean(axis=0), GOOD)
+    found |= {
+        "seed_sd": interaction(score),
+        "seed_shift": float(score.mean(axis=1).std(ddof=1)),
+        "seed_tau": float(np.mean([rank_correlation(a, b)[0] for a, b in combinations(score, 2)])),
+        "seed_sd_best": interaction(score[:, good]),
     }
+    if len(codes) > TAKEN:
+        lead = score - score.mean(axis=1, keepdims=True)
+        leads = np.stack([lead[:, largest(labels, TAKEN)].mean(axis=1) for labels in search])
+        same = np.eye(len(seeds), dtype=bool)
+        found |= {"seed_lead": float(leads[same].mean()), "seed_lead_other": float(leads[~same].mean())}
+    return found
+
+
+def interaction(values: np.ndarray) -> float:
+    """SD of what neither row nor column explains; NaN for fewer than two of either."""
+    if min(values.shape) < 2:
+        return math.nan
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    return float(np.sqrt((rest**2).sum() / np.prod(np.subtract(values.shape, 1))))
 
 
 def _draws(bench: Benchmark, chip: str, at: str = AT) -> np.ndarray:

@@ -15,6 +15,7 @@ from nasbench_imc.building.facts import (
     COSTS,
     DIGITAL,
     FAMILIES,
+    GOOD,
     LEVEL,
     MATCH,
     MIN_NETWORKS,
@@ -140,14 +141,17 @@ _METHOD = f"""\
 - Equal energy: a network's accuracy minus the mean of the CNNs (of those of `c` alone, of the networks mostly
   `c`) whose energy on the same configuration is within a factor {MATCH}. Intervals: {LEVEL:.0%} percentile
   bootstrap over the networks so matched, with a seeded generator; those beside them are taken as given.
-- Noise of training is over seeds of one network and holds the noise of draws with it. The networks of a
-  seed share a super-network, so they shift together: the SD of these shifts, which rank none above another,
+- Noise of training is over seeds of one network and holds the noise of draws with it. Beside it stands that
+  of the best {GOOD:.0%} of these networks, by search labels and mean over seeds. The networks of a seed
+  share a super-network, so they shift together: the SD of these shifts, which rank none above another,
   stands apart. The tau of trainings is between the ranks of these networks with one seed and with another,
   mean over pairs of seeds. The lead is that of the {TAKEN} of these networks that are best by search labels
   of a training over the mean of all, by score labels of that training and of the others. A draw has devices
   and images of its own. Two networks are told apart where they differ by more than {RESOLVED:g} standard
-  errors of a difference, of draws by the error of these networks' own draws; of equal networks {CHANCE:.1%}
-  would be. The score labels of the best {BEST:.0%} hold noise too, and so does their spread.
+  errors of a difference, of draws by the error of these networks' own draws, of trainings by the SD of the
+  best {GOOD:.0%} of those with several; of equal networks {CHANCE:.1%} would be, a little fewer where labels
+  of the same training chose them. The score labels of the best {BEST:.0%} hold noise too, and so does their
+  spread.
 - Fidelities: `curve-k` is the validation accuracy at entry k of the learning curve, `draws-n` the mean of n
   noise draws on validation images, averaged over label seeds. Seconds are from scratch, without the
   super-network.
@@ -298,11 +302,12 @@ def _say_noise(facts: Facts) -> list[str]:
                 f"One training ranks them as another does with a tau of {digital['seed_tau'].max():.2f} "
                 f"digitally and {_span(taus)} on the chips."
             )
-        kept = (chips["seed_lead_other"] / chips["seed_lead"]).dropna()
-        if chips["seed_networks"].max() > TAKEN and len(kept):
+        leads = chips[["seed_lead", "seed_lead_other"]].dropna()
+        if len(leads):
             said.append(
-                f"The {TAKEN} that search labels of one training choose among them keep {kept.min():.0%} to "
-                f"{kept.max():.0%} of their lead over the mean when another training judges."
+                f"The {TAKEN} that search labels of one training choose among them lead the mean by "
+                f"{_span(leads['seed_lead'])} points on the chips, and by {_span(leads['seed_lead_other'])} "
+                "where another training judges."
             )
     else:
         said.append("No network was trained with two seeds: the noise of training is unknown.")
@@ -442,7 +447,16 @@ def _compression_table(facts: Facts) -> str:
 
 
 def _noise_table(facts: Facts) -> str:
-    points = ("seed_sd", "seed_shift", "draw_sd", "draw_error", "best_sd", "best_range", "best_error")
+    points = (
+        "seed_sd",
+        "seed_sd_best",
+        "seed_shift",
+        "draw_sd",
+        "draw_error",
+        "best_sd",
+        "best_range",
+        "best_error",
+    )
     rows = [
         (
             _chip(row["chip"]),
@@ -456,6 +470,7 @@ def _noise_table(facts: Facts) -> str:
     header = (
         "chip",
         "SD, trainings",
+        f"SD, trainings, best {GOOD:.0%}",
         "shift, seeds",
         "SD, one draw",
         "error, all draws",

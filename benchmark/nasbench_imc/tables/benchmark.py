@@ -496,7 +496,8 @@ class Benchmark:
         """Standard deviation of the search labels' noise on one configuration [% accuracy].
 
         Where labels are means over noise draws: the standard error of that mean, root mean square over
-        networks. It holds what devices and the choice of images do, not how far validation is from test.
+        networks. It holds what devices and the choice of images do, not how far validation is from test,
+        and is that of training seed 0, which every network has.
 
         Raises
         ------
@@ -539,7 +540,7 @@ class Benchmark:
             Average only so many noise draws, the cheaper and noisier label: with a label seed s the
             draws s, s + 1, ... modulo their number, without one the first. All by default.
         training_seed : int
-            Which training of the network; every network has 0.
+            Which training of the network; every network has 0, those of :meth:`trained` another.
 
         Raises
         ------
@@ -580,7 +581,8 @@ class Benchmark:
         ----------
         metrics : str or sequence of str
         archs : iterable of str, optional
-            Architecture codes; all of them, in the table's order, by default.
+            Architecture codes; all of them, in the table's order, by default. A ``training_seed`` that
+            not all networks have needs those that have it: ``bench.trained(training_seed)``.
         hardware : str or iterable of str, optional
             Hardware ids; all by default.
         at, labels, seed, draws, training_seed
@@ -749,7 +751,8 @@ class Benchmark:
             ) from None
 
     def _training_index(self, training_seed: int) -> int:
-        if training_seed not in self.training_seeds:
+        whole = isinstance(training_seed, (int, np.integer)) and not isinstance(training_seed, bool)
+        if not whole or training_seed not in self.training_seeds:
             raise UnavailableError(
                 f"table {self.name!r} has no training_seed={training_seed!r:.40}; "
                 f"it has {list(self.training_seeds)}"
