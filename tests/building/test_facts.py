@@ -4,6 +4,7 @@ import math
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,16 +16,18 @@ from nasbench_imc.building import hybrid
 from nasbench_imc.building.facts import (
     DIGITAL,
     TAKEN,
+    _seed_noise,
+    _trainings,
     best_of,
     facts,
     fidelity,
-    interaction,
     largest,
     matched_differences,
     pure_family,
     rank_correlation,
     resolved,
     root_mean_variance,
+    seed_pairs,
 )
 from nasbench_imc.building.facts_figures import FIGURES
 from nasbench_imc.building.facts_page import readme, sentences, write_page
@@ -269,79 +272,73 @@ def test_labels_bound_what_a_class_can_be_ranked_by(found):
 
 
 def test_a_shift_of_all_networks_is_no_noise():
-    from types import SimpleNamespace
-
-    from nasbench_imc.building.facts import _seed_noise
-
     low = np.arange(1.0, 11.0)
     swapped = low[[1, 0, *range(2, 10)]]  # 1 of 45 pairs the other way round: tau 1 - 2 / 45
-    labels = {0: low, 1: low + 5}
-    bench = SimpleNamespace(
-        training_seeds=(0, 1),
-        trained=lambda seed: tuple("abcdefghij"),
-        array=lambda *given, training_seed, **options: labels[training_seed],
-    )
-    found = _seed_noise(bench, DIGITAL)
+    shifted = np.stack([low, low + 5])
+    found = _seed_noise(shifted, shifted)
     assert (found["seed_networks"], found["seed_sd"]) == (10, 0)
     assert found["seed_shift"] == pytest.approx(5 / math.sqrt(2))
     assert found["seed_tau"] == pytest.approx(1)
     assert np.isnan([found["seed_lead"], found["seed_lead_other"]]).all()  # all ten would be chosen
-    labels[1] = swapped + 5
-    assert _seed_noise(bench, DIGITAL)["seed_tau"] == pytest.approx(1 - 2 / 45)
+    assert _seed_noise(np.stack([low, swapped + 5]), shifted)["seed_tau"] == pytest.approx(1 - 2 / 45)
 
 
 def test_a_lead_is_judged_by_the_same_training_and_by_another():
-    from types import SimpleNamespace
-
-    from nasbench_imc.building.facts import _seed_noise
-
     rising = np.arange(40.0)  # the best ten are 15 above the mean
-    score = {0: rising, 1: np.roll(rising, 1) + 5}  # the last of the ranking comes first: 9 of 10 in common
-    search = {0: rising, 1: -rising}  # which misleads with seed 1
-    bench = SimpleNamespace(
-        training_seeds=(0, 1),
-        trained=lambda seed: tuple(f"{row:02}" for row in range(40)),
-        array=lambda *given, training_seed, labels: {"score": score, "search": search}[labels][training_seed],
+    score = np.stack([rising, np.roll(rising, 1) + 5])  # the last comes first: 9 of the best ten in common
+    search = np.stack([rising, -rising])  # which misleads with the second seed
+    found = _seed_noise(score, search)
+    (best, best_other), (worst, worst_other) = (
+        score[:, ten].mean(axis=1) for ten in (range(30, 40), range(10))
     )
-    found = _seed_noise(bench, DIGITAL)
-    assert found["seed_networks"] == 40
-    lowest = np.arange(10)
-    lead = [[15, score[1][30:].mean() - 24.5], [rising[lowest].mean() - 19.5, score[1][lowest].mean() - 24.5]]
-    assert found["seed_lead"] == pytest.approx((lead[0][0] + lead[1][1]) / 2)
-    assert found["seed_lead_other"] == pytest.approx((lead[0][1] + lead[1][0]) / 2)
+    low, high = score.mean(axis=1)
+    assert best - low == 15
+    assert found["seed_lead"] == pytest.approx((best - low + worst_other - high) / 2)
+    assert found["seed_lead_other"] == pytest.approx((best_other - high + worst - low) / 2)
 
 
-def test_networks_with_several_seeds_are_taken_in_the_tables_order():
+def test_networks_with_all_seeds_are_taken_in_the_tables_order():
     """Of equal labels the first of the table counts, not of the alphabet; each value stays its network's."""
-    from types import SimpleNamespace
-
-    from nasbench_imc.building.facts import _seed_noise
-
-    order = [f"n{row:02}" for row in range(29, -1, -1)]
-    value = {code: float(row) for row, code in enumerate(order)}
-
-    def array(metric, codes, *, training_seed, labels):
-        score = np.array([value[code] for code in codes]) + training_seed
-        return score if labels == "score" else np.zeros(len(codes))
-
-    bench = SimpleNamespace(
+    codes = tuple(f"n{row:02}" for row in range(29, -1, -1))
+    value = {code: float(row) for row, code in enumerate(codes)}
+    made_up = SimpleNamespace(
+        architectures=codes,
         training_seeds=(0, 1),
-        trained=lambda seed: tuple(order) if seed == 0 else tuple(order[:20][::-1]),
-        array=array,
+        trained=lambda seed: codes if seed == 0 else codes[19::-1],
+        array=lambda metric, asked, *, training_seed, labels: np.array(
+            [value[code] + training_seed if labels == "score" else 0 for code in asked]
+        ),
     )
-    found = _seed_noise(bench, DIGITAL)
-    assert (found["seed_networks"], found["seed_sd"]) == (20, 0)
-    assert found["seed_shift"] == pytest.approx(1 / math.sqrt(2))
-    assert found["seed_lead"] == found["seed_lead_other"] == np.mean(range(10)) - np.mean(range(20))
+    score, search = _trainings(made_up, DIGITAL)
+    np.testing.assert_array_equal(score, [np.arange(20), np.arange(1, 21)])
+    np.testing.assert_array_equal(search, np.zeros((2, 20)))
+    only_pair = seed_pairs(made_up, ()).to_dict("records")
+    pair = {"seed": 0, "other": 1, "networks": 20, "shift": 1, "sd": 0, "tau": pytest.approx(1), "shared": 10}
+    assert only_pair == [{"chip": DIGITAL} | pair]
 
 
-def test_what_neither_row_nor_column_explains_is_interaction():
-    rng = np.random.default_rng(5)
-    noise = rng.normal(0, 0.4, (3, 4000))
-    shifted = noise + rng.normal(0, 5, (3, 1)) + rng.normal(0, 2, 4000)
-    assert interaction(shifted) == pytest.approx(interaction(noise))
-    assert interaction(noise) == pytest.approx(0.4, rel=0.03)
-    assert math.isnan(interaction(noise[:, :1]))
+def test_trainings_of_different_networks_say_nothing():
+    made_up = SimpleNamespace(
+        architectures=("a", "b"),
+        training_seeds=(0, 1),
+        trained=lambda seed: ("a", "b")[seed : seed + 1],
+        array=lambda metric, asked, **options: np.zeros(len(asked)),
+    )
+    labels = _trainings(made_up, DIGITAL)
+    assert seed_pairs(made_up, ()).empty
+    assert _seed_noise(*labels)["seed_networks"] == 0
+    assert math.isnan(_seed_noise(*labels)["seed_sd"])
+
+
+def test_seeds_in_pairs_are_those_of_the_table(bench, found):
+    digital = found.seed_pairs[found.seed_pairs["chip"] == DIGITAL]
+    assert list(zip(digital["seed"], digital["other"], strict=True)) == [(0, 1), (0, 2), (1, 2)]
+    for row in digital.to_dict("records"):
+        first, second = (labels_of(bench, row[name]) for name in ("seed", "other"))
+        assert row["shift"] == pytest.approx((second - first).mean())
+        assert row["sd"] == pytest.approx((second - first).std(ddof=1) / math.sqrt(2))
+        assert 0 <= row["shared"] <= TAKEN
+    assert digital["tau"].mean() == pytest.approx(only(found.noise, chip=DIGITAL)["seed_tau"])
 
 
 def test_single_draws_are_those_of_the_file(bench):

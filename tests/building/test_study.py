@@ -1,5 +1,7 @@
 """The protocol study on made-up results whose tau is known."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from nasbench_imc.building.study import (
     dominant,
     family,
     resampled,
+    residual_sd,
     seed_noise,
     study,
     weighted_tau,
@@ -198,6 +201,16 @@ def test_the_noise_of_seeds_is_that_of_a_run_without_what_all_networks_share():
     assert (from_0.seeds, from_0.networks) == ((0, 1), 24)  # its seed 0 is the run of "cheap"
     assert from_0.shift == pytest.approx(7, abs=0.2)
     assert (reference.shift, reference.deviation, reference.tau) == pytest.approx((1, 0, 1), abs=1e-9)
+
+
+def test_residual_sd_is_of_what_neither_row_nor_column_explains():
+    rng = np.random.default_rng(5)
+    noise = rng.normal(0, 0.4, (3, 4000))
+    shifted = noise + rng.normal(0, 5, (3, 1)) + rng.normal(0, 2, 4000)
+    assert residual_sd(shifted) == pytest.approx(residual_sd(noise))
+    assert residual_sd(noise) == pytest.approx(0.4, rel=0.03)
+    assert residual_sd(np.array([[0.0, 1], [1, 0]])) == 1  # residuals of 1/2 on one degree of freedom
+    assert math.isnan(residual_sd(noise[:, :1]))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, spearmanr
 
-from nasbench_imc.building.study import dominant
+from nasbench_imc.building.study import dominant, residual_sd
 from nasbench_imc.design import Design
 from nasbench_imc.errors import UnavailableError
 from nasbench_imc.scoring.front import front_mask, hypervolume, normalise
@@ -87,7 +87,9 @@ class Facts:
         ``digital`` and one column a reference chip.
     chips : tuple of str
         Ids of the reference chips that have an accuracy.
-    distribution, correlation, compression, fronts, transformers, noise, floors, fidelity : pandas.DataFrame
+    distribution, correlation, compression, fronts, transformers : pandas.DataFrame
+        From the functions of the same names.
+    noise, seed_pairs, floors, fidelity : pandas.DataFrame
         From the functions of the same names.
     missing : tuple of str
         What a full table would have and this one lacks, as sentences.
@@ -104,6 +106,7 @@ class Facts:
     fronts: pd.DataFrame
     transformers: pd.DataFrame
     noise: pd.DataFrame
+    seed_pairs: pd.DataFrame
     floors: pd.DataFrame
     fidelity: pd.DataFrame
     missing: tuple[str, ...]
@@ -135,6 +138,7 @@ def facts(bench: Benchmark) -> Facts:
         fronts=fronts,
         transformers=transformers(bench, held),
         noise=noise(bench, chips),
+        seed_pairs=seed_pairs(bench, chips),
         floors=floors(bench),
         fidelity=fidelity(bench, chips),
         missing=missing(bench, chips, held),
@@ -519,7 +523,7 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
         values = _labels(bench, chip)
         chosen = best_of(_labels(bench, chip, labels="search"), BEST)
         best = values[chosen]
-        of_seeds = _seed_noise(bench, chip)
+        of_seeds = _seed_noise(*_trainings(bench, chip))
         draw_sd = best_error = math.nan
         if chip != DIGITAL:
             draws = _draws(bench, chip)
@@ -541,6 +545,37 @@ def noise(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def seed_pairs(bench: Benchmark, chips: Sequence[str]) -> pd.DataFrame:
+    """Two training seeds of the same networks beside one another, by chip; no row where there is but one.
+
+    ``shift``: mean score label with ``other`` minus that with ``seed`` [points]; ``sd``: of a training,
+    means of networks and of seeds taken out [points]; ``tau`` [1]: Kendall's, between the two; ``shared``:
+    so many of the :data:`TAKEN` best by search labels of the one are among those of the other.
+    """
+    rows = []
+    for chip in (DIGITAL, *chips):
+        score, search = _trainings(bench, chip)
+        if not score.size:
+            continue
+        for first, second in combinations(range(len(score)), 2):
+            pair = [first, second]
+            taken, others = (largest(search[each], TAKEN) for each in pair)
+            rows.append(
+                {
+                    "chip": chip,
+                    "seed": bench.training_seeds[first],
+                    "other": bench.training_seeds[second],
+                    "networks": score.shape[1],
+                    "shift": float((score[second] - score[first]).mean()),
+                    "sd": residual_sd(score[pair]),
+                    "tau": rank_correlation(*score[pair])[0],
+                    "shared": len(np.intersect1d(taken, others)),
+                }
+            )
+    columns = ("chip", "seed", "other", "networks", "shift", "sd", "tau", "shared")
+    return pd.DataFrame(rows, columns=columns)
 
 
 def floors(bench: Benchmark) -> pd.DataFrame:
@@ -596,36 +631,34 @@ def _labels(
     return found.astype(np.float64)
 
 
-def _seed_noise(bench: Benchmark, chip: str) -> dict[str, float]:
-    """What :func:`noise` says of training seeds, of the networks with all of them."""
-    seeds = bench.training_seeds
-    every = set.intersection(*(set(bench.trained(seed)) for seed in seeds))
-    codes = [code for code in bench.trained(seeds[0]) if code in every]
-    found = {"seed_networks": len(codes)} | dict.fromkeys(_OF_SEEDS, math.nan)
-    if len(seeds) < 2 or not codes:
+def _trainings(bench: Benchmark, chip: str) -> tuple[np.ndarray, np.ndarray]:
+    """Score and search labels, (S, A) each, of the networks that have all training seeds, in their order."""
+    every = set.intersection(*(set(bench.trained(seed)) for seed in bench.training_seeds))
+    codes = [code for code in bench.architectures if code in every]
+    score, search = (
+        np.stack([_labels(bench, chip, seed, kind, codes) for seed in bench.training_seeds])
+        for kind in _KINDS
+    )
+    return score, search
+
+
+def _seed_noise(score: np.ndarray, search: np.ndarray) -> dict[str, float]:
+    """What :func:`noise` says of training seeds, from labels (S, A)."""
+    found = {"seed_networks": score.shape[1]} | dict.fromkeys(_OF_SEEDS, math.nan)
+    if len(score) < 2 or not score.size:
         return found | {"seed_networks": 0}
-    score, search = (np.stack([_labels(bench, chip, seed, kind, codes) for seed in seeds]) for kind in _KINDS)
-    good = best_of(search.mean(axis=0), GOOD)
     found |= {
-        "seed_sd": interaction(score),
+        "seed_sd": residual_sd(score),
         "seed_shift": float(score.mean(axis=1).std(ddof=1)),
         "seed_tau": float(np.mean([rank_correlation(a, b)[0] for a, b in combinations(score, 2)])),
-        "seed_sd_best": interaction(score[:, good]),
+        "seed_sd_best": residual_sd(score[:, best_of(search.mean(axis=0), GOOD)]),
     }
-    if len(codes) > TAKEN:
-        lead = score - score.mean(axis=1, keepdims=True)
-        leads = np.stack([lead[:, largest(labels, TAKEN)].mean(axis=1) for labels in search])
-        same = np.eye(len(seeds), dtype=bool)
+    if score.shape[1] > TAKEN:  # else all are chosen, and lead nothing
+        above = score - score.mean(axis=1, keepdims=True)
+        leads = np.stack([above[:, largest(labels, TAKEN)].mean(axis=1) for labels in search])
+        same = np.eye(len(score), dtype=bool)
         found |= {"seed_lead": float(leads[same].mean()), "seed_lead_other": float(leads[~same].mean())}
     return found
-
-
-def interaction(values: np.ndarray) -> float:
-    """SD of what neither row nor column explains; NaN for fewer than two of either."""
-    if min(values.shape) < 2:
-        return math.nan
-    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
-    return float(np.sqrt((rest**2).sum() / np.prod(np.subtract(values.shape, 1))))
 
 
 def _draws(bench: Benchmark, chip: str, at: str = AT) -> np.ndarray:

@@ -46,6 +46,7 @@ def write_page(facts: Facts, folder: Path) -> list[Path]:
         "fronts": facts.fronts,
         "transformers": facts.transformers,
         "noise": facts.noise,
+        "seed_pairs": facts.seed_pairs,
         "floors": facts.floors,
         "fidelity": facts.fidelity,
     }
@@ -110,7 +111,8 @@ def readme(facts: Facts, reading: str | None, files: set[str] | None = None) -> 
         " ".join(said[5]),
         _noise_table(facts),
         figure("noise"),
-        "All columns: `noise.csv`; the noise floor of every accuracy class and time: `floors.csv`.",
+        "All columns: `noise.csv`; training seeds in pairs: `seed_pairs.csv`; the noise floor of every "
+        "accuracy class and time: `floors.csv`.",
         "## 6. What does a cheap label tell?",
         " ".join(said[6]),
         figure("fidelity"),

@@ -7,6 +7,7 @@ between the reference's own seeds. Intervals are percentile bootstraps over netw
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -157,7 +158,7 @@ class SeedNoise:
     shift : float
         Largest difference between the seeds' mean accuracies [points].
     deviation : float
-        Standard deviation of one run about its network's mean, the seeds' means taken out [points].
+        Standard deviation of one run, networks' and seeds' means taken out [points].
     tau : float
         Mean over pairs of seeds.
     """
@@ -225,13 +226,22 @@ def seed_noise(accuracies: pd.DataFrame) -> list[SeedNoise]:
         taus = [
             kendalltau(values[:, a], values[:, b]).statistic for a, b in combinations(range(len(seeds)), 2)
         ]
-        deviation = float(np.sqrt((values - means).var(axis=1, ddof=1).mean()))
-        noise.append(
-            SeedNoise(
-                recipe, seeds, len(values), float(means.max() - means.min()), deviation, float(np.mean(taus))
-            )
-        )
+        shift, tau = float(means.max() - means.min()), float(np.mean(taus))
+        noise.append(SeedNoise(recipe, seeds, len(values), shift, residual_sd(values), tau))
     return noise
+
+
+def residual_sd(values: np.ndarray) -> float:
+    """What neither row nor column explains of values, (rows, columns): an SD in their unit.
+
+    The root of the residual mean square of a two-way analysis of variance with one value a cell (Fisher,
+    Statistical Methods for Research Workers, 1925), on (rows - 1)(columns - 1) degrees of freedom; NaN where
+    there are none.
+    """
+    if min(values.shape) < 2:
+        return math.nan
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    return math.sqrt((rest**2).sum() / ((len(values) - 1) * (values.shape[1] - 1)))
 
 
 def column(recipe: str, seed: int) -> str:
